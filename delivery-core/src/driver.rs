@@ -1,0 +1,225 @@
+//! Runs a plan over any set of ports. The whole loop is [`advance`], and it is the recovery code too: a crash between
+//! any two of its lines is followed by its first line.
+
+mod join;
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::error::Error;
+
+use crate::analysis::{Nothing, Sample, Window};
+use crate::plan::{Gate, Plan};
+use crate::port::{
+    Approver, Clock, GateQuestion, Loaded, Measure, MetricSource, Notifier, PortError, Saved, StateStore,
+    TrafficRouter, Version, Workload,
+};
+use crate::rollout::{
+    Command, Content, Observation, Outcome, Question, Reason, Reply, State, desired, step,
+};
+use crate::time::Timestamp;
+
+/// The ports that a rollout runs on.
+#[derive(Clone, Copy)]
+#[allow(missing_debug_implementations, reason = "ports need not have any")]
+pub struct Ports<'a> {
+    /// The time.
+    pub clock: &'a dyn Clock,
+    /// Keeps the state.
+    pub store: &'a dyn StateStore,
+    /// The pods.
+    pub workload: &'a dyn Workload,
+    /// The traffic.
+    pub traffic: &'a dyn TrafficRouter,
+    /// Measures.
+    pub metrics: &'a dyn MetricSource,
+    /// Answers gates.
+    pub approver: &'a dyn Approver,
+    /// Tells people.
+    pub notifier: &'a dyn Notifier,
+}
+
+/// How far a rollout went, and when to come back.
+#[derive(Debug)]
+pub struct Advance {
+    /// The state now.
+    pub state: State,
+    /// When to call again, if nothing changes before; none: only when something changes.
+    pub until: Option<Timestamp>,
+    /// Why it waits.
+    pub why: Reason,
+    /// What did not work on the way. The rollout copes with all of it; somebody may want to know.
+    pub troubles: Vec<PortError>,
+}
+
+/// More transitions than this in one call are a reason to let others have a turn.
+const TURN: u32 = 256;
+
+/// Goes as far as it can, and says when to call again.
+///
+/// The caller sleeps until then, or until something changes, and calls again with the commands that were given
+/// meanwhile; giving one twice is harmless. Nothing is kept between two calls but what the store has.
+///
+/// # Errors
+/// A [`PortError`] of the store: without it nothing may move. Whatever other ports cannot do is in
+/// [`Advance::troubles`], and the rollout holds.
+pub async fn advance(plan: &Plan, ports: &Ports<'_>, commands: &[Command]) -> Result<Advance, PortError> {
+    let mut troubles = Vec::new();
+    let loaded = ports.store.load().await?;
+    let mut version = loaded.as_ref().map(|it| it.version);
+    let mut state = loaded.map_or_else(|| State::new(ports.clock.now()), |Loaded { state, .. }| state);
+    for _ in 0..TURN {
+        converge(plan, &state, ports, &mut troubles).await;
+        let (outcome, now) = decide(plan, &state, ports, commands, &mut troubles).await;
+        match outcome {
+            Decision::Go(next) => match ports.store.save(&next, version).await? {
+                Saved::Now(saved) => (state, version) = (*next, Some(saved)),
+                // Somebody else decided: look again at what they saved.
+                Saved::Stale => return Ok(Advance { state, until: Some(now), why: Reason::NotDue, troubles }),
+            },
+            Decision::Hold { until, why } => {
+                tell(&mut state, version, ports, &mut troubles).await;
+                let soon = (!troubles.is_empty()).then(|| now.after(plan.poll()));
+                let until = [until, soon].into_iter().flatten().min();
+                return Ok(Advance { state, until, why, troubles });
+            }
+        }
+    }
+    let until = Some(ports.clock.now());
+    Ok(Advance { state, until, why: Reason::NotDue, troubles })
+}
+
+enum Decision {
+    Go(Box<State>),
+    Hold { until: Option<Timestamp>, why: Reason },
+}
+
+/// Makes the world equal to what the state wants. One actuator that fails does not stop the other: what came of it is
+/// observed, not believed.
+async fn converge(plan: &Plan, state: &State, ports: &Ports<'_>, troubles: &mut Vec<PortError>) {
+    let want = desired(plan, state);
+    if let Some(routing) = &want.routing {
+        troubles.extend(ports.traffic.apply(routing).await.err());
+    }
+    troubles.extend(ports.workload.apply(&want.pods).await.err());
+}
+
+/// Observes and decides, and answers questions until there is a decision.
+async fn decide(
+    plan: &Plan,
+    state: &State,
+    ports: &Ports<'_>,
+    commands: &[Command],
+    troubles: &mut Vec<PortError>,
+) -> (Decision, Timestamp) {
+    let mut replies = Vec::new();
+    loop {
+        let seen = observe(ports, commands, replies, troubles).await;
+        let content = match step(plan, state, &seen) {
+            Outcome::Go(next, _why) => return (Decision::Go(next), seen.now),
+            Outcome::Hold { until, why } => return (Decision::Hold { until, why }, seen.now),
+            Outcome::Ask(Question::Gate(gate)) => ask(gate, state, ports).await,
+            Outcome::Ask(Question::Measure { since }) => measure(plan, state, since, ports).await,
+        };
+        replies = seen.replies;
+        replies.push(Reply { sequence: state.sequence, content });
+    }
+}
+
+/// What is known of the world. What a port cannot tell is not known.
+async fn observe(
+    ports: &Ports<'_>,
+    commands: &[Command],
+    replies: Vec<Reply>,
+    troubles: &mut Vec<PortError>,
+) -> Observation {
+    let in_force = ports.traffic.observe().await.unwrap_or_else(|trouble| {
+        troubles.push(trouble);
+        None
+    });
+    let pods = ports.workload.observe().await.unwrap_or_else(|trouble| {
+        troubles.push(trouble);
+        crate::port::Seen::default()
+    });
+    Observation {
+        now: ports.clock.now(),
+        target: pods.target,
+        primary: pods.primary,
+        canary: pods.canary,
+        in_force,
+        replies,
+        commands: commands.to_vec(),
+    }
+}
+
+async fn ask(gate: &Gate, state: &State, ports: &Ports<'_>) -> Content {
+    let said = match state.revision() {
+        None => Err(String::from("no revision to ask about")),
+        Some(revision) => {
+            // The same after a crash, because the sequence is saved; another for every other question.
+            let key = format!("{revision}/{}/{}/{}", state.sequence, gate.kind, gate.name);
+            let question =
+                GateQuestion { gate, revision, phase: state.phase(), checks: state.checks(), key: &key };
+            ports.approver.ask(&question).await.map_err(|it| chain(&it))
+        }
+    };
+    Content::Gate { kind: gate.kind, name: gate.name.clone(), said }
+}
+
+/// Measures everything at the same time: a round takes as long as its slowest metric.
+async fn measure(plan: &Plan, state: &State, since: Timestamp, ports: &Ports<'_>) -> Content {
+    let Some(canary) = state.revision() else { return Content::Measured(BTreeMap::new()) };
+    let to = ports.clock.now();
+    let asked: Vec<Measure<'_>> = plan
+        .metrics()
+        .iter()
+        .map(|metric| Measure {
+            metric,
+            window: Window { from: to.before(metric.window).max(since), to },
+            canary,
+            primary: state.primary.as_ref(),
+            weight: state.traffic().weight(),
+        })
+        .collect();
+    let samples = join::all(asked.iter().map(|ask| ports.metrics.measure(ask)).collect()).await;
+    let sample = |said: Result<Sample, PortError>| {
+        said.unwrap_or_else(|it| Sample::Nothing(Nothing::Unreachable(chain(&it))))
+    };
+    let named = asked.iter().map(|it| it.metric.name.clone()).zip(samples.into_iter().map(sample));
+    Content::Measured(named.collect())
+}
+
+/// Empties the outbox. A notice leaves it only after it was sent, so one may be sent twice, and none is lost.
+async fn tell(state: &mut State, version: Option<Version>, ports: &Ports<'_>, troubles: &mut Vec<PortError>) {
+    let before = state.outbox.len();
+    let mut left = Vec::new();
+    for notice in core::mem::take(&mut state.outbox) {
+        if let Err(trouble) = ports.notifier.send(&notice).await {
+            troubles.push(trouble);
+            left.push(notice);
+        }
+    }
+    state.outbox = left;
+    if state.outbox.len() == before {
+        return;
+    }
+    match ports.store.save(state, version).await {
+        // Not saved: they are sent once more, and the receiver knows them by their ids.
+        Ok(Saved::Now(_) | Saved::Stale) => {}
+        Err(trouble) => troubles.push(trouble),
+    }
+}
+
+/// An error and its causes, as one sentence.
+fn chain(error: &dyn Error) -> String {
+    let mut text = format!("{error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&format!("{error}"));
+        cause = error.source();
+    }
+    text
+}

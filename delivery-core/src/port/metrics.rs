@@ -1,0 +1,64 @@
+//! Measures.
+
+use alloc::boxed::Box;
+
+use async_trait::async_trait;
+
+use super::PortError;
+use crate::analysis::{Metric, Sample, Window};
+use crate::revision::Revision;
+use crate::weight::Weight;
+
+/// One measurement that is asked for.
+#[derive(Clone, Debug)]
+pub struct Measure<'a> {
+    /// What to measure.
+    pub metric: &'a Metric,
+    /// Over which time. It begins no earlier than the present weight was observed in force.
+    pub window: Window,
+    /// The canary's revision.
+    pub canary: &'a Revision,
+    /// The primary's revision, where it has one.
+    pub primary: Option<&'a Revision>,
+    /// The canary's present share.
+    pub weight: Weight,
+}
+
+/// Measures.
+///
+/// # Contract
+/// - A sample speaks about the canary, over the window that was asked for. A source that cannot keep to the window and
+///   would reach back behind its beginning answers `Sample::Nothing(Nothing::Straddles)`.
+/// - What is not known is `Sample::Nothing` and never 0: no traffic, no series, data that is too old.
+/// - It answers within a bound of its own; a driver waits for it.
+/// - Several measurements may be asked for at the same time.
+/// - Measuring changes nothing.
+///
+/// `contract::metric_source` checks this for any implementation, as far as it can be seen from outside.
+///
+/// # Example
+/// ```
+/// use async_trait::async_trait;
+/// use delivery_core::analysis::{Nothing, Sample};
+/// use delivery_core::port::{Measure, MetricSource, PortError};
+///
+/// /// The free space of a disk, which somebody else writes down.
+/// struct DiskSpace(Option<f64>);
+///
+/// #[async_trait]
+/// impl MetricSource for DiskSpace {
+///     async fn measure(&self, ask: &Measure<'_>) -> Result<Sample, PortError> {
+///         Ok(match (ask.metric.name.as_str(), self.0) {
+///             ("disk-free", Some(percent)) => Sample::Value(percent),
+///             _ => Sample::Nothing(Nothing::NoData),
+///         })
+///     }
+/// }
+/// ```
+#[async_trait]
+pub trait MetricSource: Send + Sync {
+    /// Measures one metric once.
+    async fn measure(&self, ask: &Measure<'_>) -> Result<Sample, PortError>;
+}
+
+const _: Option<&dyn MetricSource> = None;

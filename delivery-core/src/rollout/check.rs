@@ -1,0 +1,228 @@
+//! What a run asks before it goes on: gates and rounds of analysis.
+
+use alloc::string::String;
+
+use super::{
+    Content, End, Observation, Outcome, Question, Reason, Reply, Run, State, enter, give_up, go,
+};
+use crate::analysis::{self, Act, OnNothing, Round, Verdict};
+use crate::plan::{Fallback, Gate, GateKind, Plan, Step};
+use crate::port::Answer;
+use crate::time::Timestamp;
+
+/// One round of a step that analyses.
+pub(super) fn analyse<'a>(
+    plan: &'a Plan,
+    state: &'a State,
+    run: &'a Run,
+    rounds: u32,
+    seen: &Observation,
+) -> Outcome<'a> {
+    if let Some(stopped) = stop_first(plan, state, run, seen) {
+        return stopped;
+    }
+    let round = match judge(plan, state, run, seen) {
+        Ok(round) => round,
+        Err(stopped) => return stopped,
+    };
+    let run = passed(run, &round, seen.now);
+    let done = run.rounds.saturating_add(1);
+    let reason = Reason::RoundPassed { evidence: round.evidence };
+    if done >= rounds {
+        return enter(plan, state, &run, run.at.saturating_add(1), reason, seen);
+    }
+    let iterations = run.iterations.map(|it| it.saturating_add(1));
+    let next = Run { rounds: done, iterations, due: Some(seen.now.after(plan.interval)), ..run };
+    go(state, state.with(next), reason, seen)
+}
+
+/// A gate that is a step. After a denial it is asked again, but not before what runs was judged again.
+pub(super) fn ask<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, gate: &'a Gate, seen: &Observation) -> Outcome<'a> {
+    let next = run.at.saturating_add(1);
+    if run.approved {
+        return enter(plan, state, run, next, approved(gate), seen);
+    }
+    let mut judged = None;
+    if run.denials > 0 {
+        if let Some(stopped) = stop_first(plan, state, run, seen) {
+            return stopped;
+        }
+        if plan.analyses_before(run.at) {
+            let round = match judge(plan, state, run, seen) {
+                Ok(round) => round,
+                Err(stopped) => return stopped,
+            };
+            let rounds = run.rounds_since_denial.saturating_add(1);
+            let run = Run { rounds_since_denial: rounds, ..passed(run, &round, seen.now) };
+            if rounds < gate.every {
+                let due = Some(seen.now.after(plan.interval));
+                let reason = Reason::RoundPassed { evidence: round.evidence };
+                return go(state, state.with(Run { due, ..run }), reason, seen);
+            }
+            judged = Some(run);
+        }
+    }
+    let Some(said) = answer(state, gate, seen) else { return Outcome::Ask(Question::Gate(gate)) };
+    let run = judged.as_ref().unwrap_or(run);
+    let said = match said {
+        Ok(Answer::Approved) => return enter(plan, state, run, next, approved(gate), seen),
+        Ok(Answer::Denied(said)) | Err(said) => said.clone(),
+    };
+    let checks = if gate.kind == GateKind::PreRollout { run.checks.failed() } else { run.checks };
+    let denied = Run {
+        checks,
+        denials: run.denials.saturating_add(1),
+        rounds_since_denial: 0,
+        due: Some(seen.now.after(plan.interval)),
+        ..run.clone()
+    };
+    let reason = Reason::Denied { kind: gate.kind, gate: gate.name.clone(), said };
+    stop_or_go(plan, state, denied, reason, seen)
+}
+
+/// The gate's default, when nobody has approved in time.
+pub(super) fn gate_deadline<'a>(
+    plan: &Plan,
+    state: &State,
+    run: &Run,
+    seen: &Observation,
+) -> Option<Outcome<'a>> {
+    let Step::Gate(gate) = &run.step else { return None };
+    answer_by(run).filter(|deadline| seen.now >= *deadline && !run.approved)?;
+    let approved = gate.default == Fallback::Approve;
+    let reason = Reason::GateDeadline { kind: gate.kind, gate: gate.name.clone(), approved };
+    Some(if approved {
+        enter(plan, state, run, run.at.saturating_add(1), reason, seen)
+    } else {
+        give_up(state, &run.revision, reason, End::Failed, seen)
+    })
+}
+
+/// When the present gate's answer is due, if it has a deadline.
+pub(super) fn answer_by(run: &Run) -> Option<Timestamp> {
+    match &run.step {
+        Step::Gate(gate) => gate.deadline.map(|deadline| run.entered.after(deadline)),
+        Step::Scale { .. }
+        | Step::Shift { .. }
+        | Step::Mirror { .. }
+        | Step::Match
+        | Step::Analyse { .. }
+        | Step::Pause { .. }
+        | Step::Promote { .. }
+        | Step::Return { .. }
+        | Step::Settle { .. } => None,
+    }
+}
+
+/// What ends a run before anything is asked: an exhausted budget, or somebody who wants a rollback.
+pub(super) fn stop_first<'a>(
+    plan: &'a Plan,
+    state: &'a State,
+    run: &'a Run,
+    seen: &Observation,
+) -> Option<Outcome<'a>> {
+    if let Some(exhausted) = exhausted(plan, run) {
+        return Some(give_up(state, &run.revision, exhausted, End::Failed, seen));
+    }
+    for gate in &plan.rollback_gates {
+        match answer(state, gate, seen) {
+            None => return Some(Outcome::Ask(Question::Gate(gate))),
+            Some(Ok(Answer::Approved)) => {
+                let why = Reason::RollbackAsked { gate: gate.name.clone() };
+                return Some(give_up(state, &run.revision, why, End::Failed, seen));
+            }
+            Some(Ok(Answer::Denied(_)) | Err(_)) => {}
+        }
+    }
+    None
+}
+
+/// A good round, or the outcome of one that is not good or not complete.
+fn judge<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, seen: &Observation) -> Result<Round, Outcome<'a>> {
+    for gate in &plan.rollout_gates {
+        let said = match answer(state, gate, seen) {
+            None => return Err(Outcome::Ask(Question::Gate(gate))),
+            Some(Ok(Answer::Approved)) => continue,
+            Some(Ok(Answer::Denied(said)) | Err(said)) => said.clone(),
+        };
+        let failed = Run { checks: run.checks.failed(), due: Some(seen.now.after(plan.interval)), ..run.clone() };
+        let reason = Reason::Denied { kind: gate.kind, gate: gate.name.clone(), said };
+        return Err(stop_or_go(plan, state, failed, reason, seen));
+    }
+    let none = alloc::collections::BTreeMap::new();
+    let samples = match replies(state, seen).find_map(measured) {
+        Some(samples) => samples,
+        None if plan.metrics.is_empty() => &none,
+        None => return Err(Outcome::Ask(Question::Measure { since: run.steady.unwrap_or(seen.now) })),
+    };
+    let round = analysis::judge(&plan.metrics, samples, &run.memory);
+    let (checks, reason) = match round.verdict {
+        Verdict::Pass => return Ok(round),
+        Verdict::Fail => (run.checks.failed(), Reason::RoundFailed { evidence: round.evidence.clone() }),
+        Verdict::Inconclusive => (
+            run.checks.inconclusive(round.error, &plan.budget),
+            match plan.budget.nothing {
+                OnNothing::Fail => Reason::RoundFailed { evidence: round.evidence.clone() },
+                OnNothing::Hold => Reason::RoundInconclusive { evidence: round.evidence.clone() },
+            },
+        ),
+    };
+    let next = Run {
+        checks,
+        evidence: round.evidence,
+        memory: round.memory,
+        due: Some(seen.now.after(plan.interval)),
+        ..run.clone()
+    };
+    Err(stop_or_go(plan, state, next, reason, seen))
+}
+
+fn passed(run: &Run, round: &Round, now: Timestamp) -> Run {
+    Run {
+        checks: run.checks.passed(),
+        evidence: round.evidence.clone(),
+        memory: round.memory.clone(),
+        due: Some(now),
+        ..run.clone()
+    }
+}
+
+/// After something bad: the rollback at once, where the plan says so, or the next interval.
+fn stop_or_go<'a>(plan: &Plan, state: &State, run: Run, reason: Reason, seen: &Observation) -> Outcome<'a> {
+    match exhausted(plan, &run) {
+        Some(exhausted) if plan.budget.act == Act::AtOnce => {
+            let revision = run.revision.clone();
+            give_up(&state.with(run), &revision, exhausted, End::Failed, seen)
+        }
+        Some(_) | None => go(state, state.with(run), reason, seen),
+    }
+}
+
+fn exhausted(plan: &Plan, run: &Run) -> Option<Reason> {
+    let (limit, allowed) = run.checks.exhausted(&plan.budget)?;
+    Some(Reason::BudgetExhausted { limit: String::from(limit), allowed, evidence: run.evidence.clone() })
+}
+
+fn approved(gate: &Gate) -> Reason {
+    Reason::Approved { kind: gate.kind, gate: gate.name.clone() }
+}
+
+/// Answers that belong to the present state. A later one has been overtaken by a transition.
+fn replies<'s>(state: &State, seen: &'s Observation) -> impl Iterator<Item = &'s Content> {
+    let sequence = state.sequence;
+    seen.replies.iter().filter(move |it: &&Reply| it.sequence == sequence).map(|it| &it.content)
+}
+
+fn answer<'s>(state: &State, gate: &Gate, seen: &'s Observation) -> Option<Result<&'s Answer, &'s String>> {
+    replies(state, seen).find_map(|it| match it {
+        Content::Gate { kind, name, said } if (*kind, name) == (gate.kind, &gate.name) => Some(said.as_ref()),
+        Content::Gate { .. } | Content::Measured(_) => None,
+    })
+}
+
+fn measured(content: &Content) -> Option<&alloc::collections::BTreeMap<String, analysis::Sample>> {
+    match content {
+        Content::Measured(samples) => Some(samples),
+        Content::Gate { .. } => None,
+    }
+}

@@ -1,0 +1,663 @@
+//! The rollout state machine: [`step`] decides, [`desired`] says what the world should look like. Both are pure.
+//!
+//! A [`State`] is what is remembered, an [`Observation`] is what is known of the world now, and an [`Outcome`] is the
+//! whole decision. The rules for every stage are the functions below, in the order of a rollout's life:
+//! [`bootstrap`](Stage::Bootstrap) → [`idle`](Stage::Idle) → [`progress`](Stage::Rollout) → promotion → idle, or
+//! [`retreat`](Stage::Retreat) → idle.
+
+mod check;
+mod command;
+mod explain;
+mod readiness;
+mod reason;
+mod relocate;
+mod state;
+pub mod stored;
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+pub use self::command::{Command, Order};
+pub use self::explain::explain;
+use self::readiness::{Readiness, is_ready, serves};
+pub use self::reason::{Notice, Reason, Severity, Side};
+pub use self::state::{Bootstrap, End, Idle, Phase, Retreat, Run, Stage, State, Status, Unready};
+use crate::analysis::{self, Sample};
+use crate::plan::{Gate, GateKind, Plan, Step};
+use crate::port::{Answer, CanaryWish, Cookie, Pods, Routing, Traffic, Wish};
+use crate::revision::Revision;
+use crate::time::Timestamp;
+
+/// What is known of the world now.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Observation {
+    /// The present moment.
+    pub now: Timestamp,
+    /// The revision that should be rolled out; none when nobody can tell.
+    pub target: Option<Revision>,
+    /// The primary's pods; none when nobody can tell.
+    pub primary: Option<Pods>,
+    /// The canary's pods; none when nobody can tell.
+    pub canary: Option<Pods>,
+    /// How requests are divided in fact; none when nobody can tell.
+    pub in_force: Option<Traffic>,
+    /// Answers to what was asked since the last transition.
+    pub replies: Vec<Reply>,
+    /// Orders that were given.
+    pub commands: Vec<Command>,
+}
+
+/// An answer to a [`Question`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reply {
+    /// The state's `sequence` when it was asked: an answer that comes after the next transition is dropped.
+    pub sequence: u64,
+    /// The answer.
+    pub content: Content,
+}
+
+/// What an answer says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Content {
+    /// What a gate said; the text of the error when it could not be asked.
+    Gate {
+        /// The gate's kind.
+        kind: GateKind,
+        /// The gate's name.
+        name: String,
+        /// What it said.
+        said: Result<Answer, String>,
+    },
+    /// What was measured, by metric.
+    Measured(BTreeMap<String, Sample>),
+}
+
+/// What must be known before a decision.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Question<'a> {
+    /// What a gate says.
+    Gate(&'a Gate),
+    /// What the plan's metrics are, measured no further back than this moment.
+    Measure {
+        /// Since when the present routing is in force.
+        since: Timestamp,
+    },
+}
+
+/// The whole decision.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome<'a> {
+    /// Answer this, observe, and call [`step`] again.
+    Ask(Question<'a>),
+    /// Save this state, then make the world equal to `desired(plan, &state)`.
+    Go(Box<State>, Reason),
+    /// Call again at `until`, or when something changes.
+    Hold {
+        /// When; none: nothing will change by itself.
+        until: Option<Timestamp>,
+        /// Why.
+        why: Reason,
+    },
+}
+
+/// What the world should look like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Desired {
+    /// The pods.
+    pub pods: Wish,
+    /// How requests are divided; none: leave it as it is.
+    pub routing: Option<Routing>,
+}
+
+/// What the world should look like. A function of the state: nothing else is consulted.
+pub fn desired(plan: &Plan, state: &State) -> Desired {
+    let (primary, canary) = match &state.stage {
+        Stage::Bootstrap(bootstrap) => (bootstrap.revision.clone(), CanaryWish::AsIs),
+        Stage::Idle(Idle::Failed { serving: Side::Canary, .. }) => {
+            // The failed promotion left the primary on the canary's revision: it is the one that serves.
+            let up = |revision| CanaryWish::Up { revision, scale: crate::plan::Scale::LikePrimary };
+            (state.primary.clone(), state.primary.clone().map_or(CanaryWish::AsIs, up))
+        }
+        Stage::Idle(Idle::Initialized | Idle::Succeeded | Idle::Failed { serving: Side::Primary, .. }) => {
+            (state.primary.clone(), CanaryWish::Down)
+        }
+        Stage::Rollout(run) => {
+            let primary = if run.promoting { Some(run.revision.clone()) } else { state.primary.clone() };
+            let canary = match run.scale {
+                Some(scale) => CanaryWish::Up { revision: run.revision.clone(), scale },
+                None if run.traffic.reaches_canary() => CanaryWish::AsIs,
+                None => CanaryWish::Down,
+            };
+            (primary, canary)
+        }
+        // The pods stay until the traffic has left them.
+        Stage::Retreat(_) => (state.primary.clone(), CanaryWish::AsIs),
+    };
+    let leave = matches!(&state.stage, Stage::Bootstrap(bootstrap) if !bootstrap.routed);
+    let routing = (!leave).then(|| {
+        let traffic = state.traffic();
+        let rules = if traffic == Traffic::Match { plan.rules.clone() } else { [].into() };
+        Routing { traffic, rules, cookie: cookie(plan, state, traffic) }
+    });
+    Desired { pods: Wish { primary, canary }, routing }
+}
+
+/// The cookie's value comes from the revision alone: whoever restarts, nobody is moved to the other side.
+fn cookie(plan: &Plan, state: &State, traffic: Traffic) -> Option<Cookie> {
+    let affinity = plan.affinity.as_ref().filter(|_| !traffic.weight().is_zero())?;
+    let value = Revision::of(&serde_json::Value::from(state.revision()?.as_str()));
+    Some(Cookie { name: affinity.cookie_name.clone(), value: value.as_str().into(), max_age: affinity.max_age })
+}
+
+/// Decides. Total and deterministic: the same three values give the same outcome, on every machine.
+pub fn step<'a>(plan: &'a Plan, state: &'a State, seen: &Observation) -> Outcome<'a> {
+    if let Some(command) = seen.commands.iter().find(|it| !state.knows(&it.id)) {
+        return obey(plan, state, command, seen);
+    }
+    if let Some(noted) = note_readiness(plan, state, seen) {
+        return noted;
+    }
+    if state.paused.is_some() {
+        return hold(None, Reason::Paused);
+    }
+    match &state.stage {
+        Stage::Bootstrap(it) => bootstrap(plan, state, it, seen),
+        Stage::Idle(it) => idle(plan, state, it, seen),
+        Stage::Rollout(run) if run.plan != plan.fingerprint => relocate::relocate(plan, state, run, seen),
+        Stage::Rollout(run) if run.promoting => promotion(plan, state, run, seen),
+        Stage::Rollout(run) => progress(plan, state, run, seen),
+        Stage::Retreat(it) => retreat(plan, state, it, seen),
+    }
+}
+
+/// The primary is created, becomes ready, gets the traffic; only then may what served before go.
+fn bootstrap<'a>(plan: &'a Plan, state: &'a State, it: &Bootstrap, seen: &Observation) -> Outcome<'a> {
+    let Some(target) = &seen.target else { return look_again(plan, seen, Reason::TargetUnknown) };
+    let Some(revision) = it.revision.as_ref().filter(|revision| it.routed || *revision == target) else {
+        let created = Bootstrap { revision: Some(target.clone()), entered: seen.now, routed: false, overdue: false };
+        let mut next = State { stage: Stage::Bootstrap(created), ..state.clone() };
+        next.unready.primary = Some(seen.now);
+        return go(state, next, Reason::NewRevision, seen);
+    };
+    if it.routed {
+        if seen.in_force != Some(Traffic::PRIMARY) {
+            return look_again(plan, seen, Reason::TrafficNotInForce);
+        }
+        let next =
+            State { primary: Some(revision.clone()), stage: Stage::Idle(Idle::Initialized), ..state.clone() };
+        return go(state, next, Reason::Bootstrapped, seen);
+    }
+    let due = it.entered.after(plan.bootstrap_dwell);
+    match readiness(plan, state, seen, Side::Primary) {
+        Readiness::Ready if seen.now < due => hold(Some(due), Reason::NotDue),
+        Readiness::Ready => {
+            let routed = Bootstrap { routed: true, ..it.clone() };
+            let next = State { stage: Stage::Bootstrap(routed), ..state.clone() };
+            go(state, next, Reason::Ready { side: Side::Primary }, seen)
+        }
+        // What serves now goes on serving: a primary that never comes up harms nobody.
+        Readiness::Dead if !it.overdue => {
+            let overdue = Bootstrap { overdue: true, ..it.clone() };
+            let next = State { stage: Stage::Bootstrap(overdue), ..state.clone() };
+            go(state, next, Reason::DeadlineExceeded { side: Side::Primary }, seen)
+        }
+        Readiness::Dead | Readiness::Unknown => look_again(plan, seen, Reason::NotReady { side: Side::Primary }),
+        Readiness::Waiting { until } => look_until(plan, seen, until, Reason::NotReady { side: Side::Primary }),
+    }
+}
+
+/// Nothing is rolled out: is another revision wanted?
+fn idle<'a>(plan: &'a Plan, state: &'a State, it: &Idle, seen: &Observation) -> Outcome<'a> {
+    let Some(target) = &seen.target else { return look_again(plan, seen, Reason::TargetUnknown) };
+    let (refused, serving) = match it {
+        Idle::Failed { refused, serving, .. } => (refused.as_ref(), *serving),
+        Idle::Initialized | Idle::Succeeded => (None, Side::Primary),
+    };
+    if refused == Some(target) {
+        return hold(None, Reason::Refused);
+    }
+    let unchanged = state.primary.as_ref() == Some(target);
+    if let Idle::Failed { refused: Some(_), why, serving, checks } = it
+        && unchanged
+    {
+        // Something else was wanted since: wanting the refused one again is then a new wish.
+        let stage =
+            Stage::Idle(Idle::Failed { refused: None, why: why.clone(), serving: *serving, checks: *checks });
+        return go(state, State { stage, ..state.clone() }, Reason::Withdrawn, seen);
+    }
+    if unchanged && serving == Side::Primary {
+        return hold(None, Reason::NothingToDo);
+    }
+    match readiness(plan, state, seen, Side::Primary) {
+        Readiness::Unknown => look_again(plan, seen, Reason::NotReady { side: Side::Primary }),
+        Readiness::Waiting { until } => look_until(plan, seen, until, Reason::NotReady { side: Side::Primary }),
+        Readiness::Ready if serving == Side::Canary => {
+            give_up(state, target, Reason::NewRevision, End::Superseded, seen)
+        }
+        Readiness::Dead if unchanged => look_again(plan, seen, Reason::NotReady { side: Side::Primary }),
+        // A primary that is dead is a reason to go on, not to wait: this may be the fix.
+        Readiness::Ready | Readiness::Dead => start(plan, state, target, seen),
+    }
+}
+
+/// A new run, from the plan's first step. Traffic stays where it is until a step moves it.
+fn start<'a>(plan: &'a Plan, state: &'a State, target: &Revision, seen: &Observation) -> Outcome<'a> {
+    let run = Run {
+        revision: target.clone(),
+        plan: plan.fingerprint.clone(),
+        at: 0,
+        step: Step::Pause { lasts: None },
+        entered: seen.now,
+        due: Some(seen.now),
+        traffic: state.traffic(),
+        steady: None,
+        scale: None,
+        promoting: false,
+        rounds: 0,
+        iterations: plan.iterated.then_some(0),
+        denials: 0,
+        rounds_since_denial: 0,
+        approved: false,
+        checks: analysis::Checks::default(),
+        evidence: Vec::new(),
+        memory: BTreeMap::new(),
+    };
+    enter(plan, state, &run, 0, Reason::NewRevision, seen)
+}
+
+/// A revision is judged. What comes first wins: the primary, a newer revision, the canary, the routing, the time, the
+/// step.
+fn progress<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, seen: &Observation) -> Outcome<'a> {
+    match readiness(plan, state, seen, Side::Primary) {
+        Readiness::Ready | Readiness::Dead => {}
+        Readiness::Waiting { until } => {
+            return look_until(plan, seen, until, Reason::NotReady { side: Side::Primary });
+        }
+        Readiness::Unknown => return look_again(plan, seen, Reason::NotReady { side: Side::Primary }),
+    }
+    if let Some(newer) = seen.target.as_ref().filter(|it| **it != run.revision) {
+        let why = if state.primary.as_ref() == Some(newer) {
+            Reason::Withdrawn
+        } else {
+            Reason::NewerRevision { newer: newer.clone() }
+        };
+        return give_up(state, &run.revision, why, End::Superseded, seen);
+    }
+    if run.scale.is_some() {
+        match readiness(plan, state, seen, Side::Canary) {
+            Readiness::Ready => {}
+            Readiness::Waiting { until } => {
+                return look_until(plan, seen, until, Reason::NotReady { side: Side::Canary });
+            }
+            Readiness::Unknown => return look_again(plan, seen, Reason::NotReady { side: Side::Canary }),
+            Readiness::Dead => {
+                let why = Reason::DeadlineExceeded { side: Side::Canary };
+                return give_up(state, &run.revision, why, End::Failed, seen);
+            }
+        }
+    }
+    match (seen.in_force == Some(run.traffic), run.steady) {
+        (false, None) => return look_again(plan, seen, Reason::TrafficNotInForce),
+        (false, Some(_)) => return go(state, state.with(Run { steady: None, ..run.clone() }), Reason::Drifted, seen),
+        (true, None) => {
+            // A window lies inside one routing: what was measured before says nothing about this one.
+            let due = match run.step {
+                Step::Analyse { .. } => run.due.max(Some(seen.now.after(plan.interval))),
+                _ => run.due,
+            };
+            let steady = Run { steady: Some(seen.now), due, ..run.clone() };
+            if !run.step.moves_traffic() {
+                return go(state, state.with(steady), Reason::InForce, seen);
+            }
+        }
+        (true, Some(_)) => {}
+    }
+    if let Some(by_default) = check::gate_deadline(plan, state, run, seen) {
+        return by_default;
+    }
+    match run.due {
+        None => return hold(None, Reason::UntilResumed),
+        Some(due) if seen.now < due => return hold(Some(due.min(check::answer_by(run).unwrap_or(due))), Reason::NotDue),
+        Some(_) => {}
+    }
+    let next = run.at.saturating_add(1);
+    match &run.step {
+        Step::Gate(gate) => check::ask(plan, state, run, gate, seen),
+        Step::Analyse { rounds } => check::analyse(plan, state, run, *rounds, seen),
+        Step::Scale { .. } | Step::Pause { .. } => check::stop_first(plan, state, run, seen)
+            .unwrap_or_else(|| enter(plan, state, run, next, Reason::StepDone, seen)),
+        Step::Shift { .. }
+        | Step::Mirror { .. }
+        | Step::Match
+        | Step::Promote { .. }
+        | Step::Return { .. }
+        | Step::Settle { .. } => enter(plan, state, run, next, Reason::InForce, seen),
+    }
+}
+
+/// The primary takes the revision. There is no way back from here: the revision has passed everything, and the canary
+/// carries it until the primary does.
+fn promotion<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, seen: &Observation) -> Outcome<'a> {
+    let canary_ready = readiness(plan, state, seen, Side::Canary) == Readiness::Ready;
+    match readiness(plan, state, seen, Side::Primary) {
+        Readiness::Ready => {}
+        Readiness::Waiting { until } => {
+            return look_until(plan, seen, until, Reason::NotReady { side: Side::Primary });
+        }
+        Readiness::Unknown => return look_again(plan, seen, Reason::NotReady { side: Side::Primary }),
+        Readiness::Dead if canary_ready => {
+            let failed = Idle::Failed {
+                refused: Some(run.revision.clone()),
+                why: Reason::PromotionFailed,
+                serving: Side::Canary,
+                checks: run.checks,
+            };
+            let stage = Stage::Idle(failed);
+            let next = State { primary: Some(run.revision.clone()), stage, ..state.clone() };
+            return go(state, next, Reason::PromotionFailed, seen);
+        }
+        Readiness::Dead => return look_again(plan, seen, Reason::NoSideServes),
+    }
+    if let Some(settle) = plan.settle_after(run.at).filter(|_| !canary_ready && run.traffic.reaches_canary()) {
+        // The canary can no longer be relied on, and the primary is ready: no reason to go slowly.
+        return enter(plan, state, run, settle, Reason::NotReady { side: Side::Canary }, seen);
+    }
+    if seen.in_force != Some(run.traffic) {
+        return look_again(plan, seen, Reason::TrafficNotInForce);
+    }
+    match run.due {
+        None => return hold(None, Reason::UntilResumed),
+        Some(due) if seen.now < due => return hold(Some(due), Reason::NotDue),
+        Some(_) => {}
+    }
+    let reason = match run.step {
+        Step::Promote { .. } => Reason::Ready { side: Side::Primary },
+        _ => Reason::InForce,
+    };
+    enter(plan, state, run, run.at.saturating_add(1), reason, seen)
+}
+
+/// Traffic goes back to the primary, as soon as that serves anything; then the run is over.
+fn retreat<'a>(plan: &'a Plan, state: &'a State, it: &'a Retreat, seen: &Observation) -> Outcome<'a> {
+    if it.traffic != Traffic::PRIMARY {
+        if !serves(seen.primary.as_ref()) {
+            return look_again(plan, seen, Reason::NotReady { side: Side::Primary });
+        }
+        let back = Retreat { traffic: Traffic::PRIMARY, ..it.clone() };
+        return go(state, State { stage: Stage::Retreat(back), ..state.clone() }, it.why.clone(), seen);
+    }
+    if seen.in_force != Some(Traffic::PRIMARY) {
+        return look_again(plan, seen, Reason::TrafficNotInForce);
+    }
+    let idle = match (it.end, &seen.target) {
+        (End::Failed, _) => Idle::Failed {
+            refused: Some(it.revision.clone()),
+            why: it.why.clone(),
+            serving: Side::Primary,
+            checks: it.checks,
+        },
+        (End::Superseded, None) => return look_again(plan, seen, Reason::TargetUnknown),
+        (End::Superseded, Some(target)) if state.primary.as_ref() != Some(target) => {
+            return start(plan, state, target, seen);
+        }
+        (End::Superseded, Some(_)) => Idle::Initialized,
+    };
+    go(state, State { stage: Stage::Idle(idle), ..state.clone() }, Reason::TrafficBack, seen)
+}
+
+/// Gives a revision up. Traffic moves at once if the primary serves anything, otherwise as soon as it does.
+fn give_up<'a>(state: &State, revision: &Revision, why: Reason, end: End, seen: &Observation) -> Outcome<'a> {
+    let traffic = if serves(seen.primary.as_ref()) { Traffic::PRIMARY } else { state.traffic() };
+    let retreat = Retreat { revision: revision.clone(), traffic, why: why.clone(), end, checks: state.checks() };
+    go(state, State { stage: Stage::Retreat(retreat), ..state.clone() }, why, seen)
+}
+
+/// Takes the run to step `at`: this is the only place where a run moves traffic, scales or promotes.
+fn enter<'a>(plan: &Plan, state: &State, run: &Run, at: usize, reason: Reason, seen: &Observation) -> Outcome<'a> {
+    let Some(step) = plan.steps.get(at) else {
+        let next =
+            State { primary: Some(run.revision.clone()), stage: Stage::Idle(Idle::Succeeded), ..state.clone() };
+        return go(state, next, Reason::Promoted, seen);
+    };
+    let mut run = Run {
+        at,
+        step: step.clone(),
+        entered: seen.now,
+        due: Some(seen.now),
+        rounds: 0,
+        denials: 0,
+        rounds_since_denial: 0,
+        approved: false,
+        ..run.clone()
+    };
+    let mut unready = state.unready;
+    let before = run.traffic;
+    let now = seen.now;
+    match *step {
+        Step::Gate(_) => {}
+        Step::Scale { scale, dwell } => {
+            run.scale = Some(scale);
+            run.due = Some(now.after(dwell));
+            unready.canary = Some(now);
+        }
+        Step::Shift { weight, dwell } => {
+            // A primary that serves nothing gets no traffic back from the canary.
+            let least = if serves(seen.primary.as_ref()) { weight } else { weight.max(before.weight()) };
+            run.traffic = Traffic::Split(least);
+            run.due = Some(now.after(dwell));
+        }
+        Step::Mirror { share } => run.traffic = Traffic::Mirror(share),
+        Step::Match => run.traffic = Traffic::Match,
+        Step::Analyse { .. } => {
+            run.due = Some(now.after(plan.interval));
+            run.iterations = run.iterations.map(|it| it.saturating_add(1));
+        }
+        Step::Pause { lasts } => run.due = lasts.map(|lasts| now.after(lasts)),
+        Step::Promote { dwell } => {
+            if seen.target.is_none() {
+                return look_again(plan, seen, Reason::TargetUnknown);
+            }
+            run.promoting = true;
+            run.due = Some(now.after(dwell));
+            unready.primary = Some(now);
+        }
+        Step::Return { weight, dwell } => {
+            run.traffic = Traffic::Split(weight.min(before.weight()));
+            run.due = Some(now.after(dwell));
+        }
+        Step::Settle { drain } => {
+            run.traffic = Traffic::PRIMARY;
+            run.due = Some(now.after(drain));
+        }
+    }
+    let in_force = run.traffic == before && seen.in_force == Some(before);
+    run.steady = in_force.then(|| run.steady.unwrap_or(now));
+    go(state, State { stage: Stage::Rollout(run), unready, ..state.clone() }, reason, seen)
+}
+
+/// Carries out a command, or records why it has no effect. Either way it is remembered.
+fn obey<'a>(plan: &Plan, state: &State, command: &Command, seen: &Observation) -> Outcome<'a> {
+    let mut base = state.clone();
+    base.remember(&command.id);
+    let reason = |ignored: Option<&str>| Reason::Commanded {
+        order: alloc::format!("{}", command.order),
+        actor: command.actor.clone(),
+        ignored: ignored.map(String::from),
+    };
+    let ignored = |base: State, why: &str| go_and_tell(state, base, reason(Some(why)), seen);
+    match (command.order, &state.stage) {
+        (Order::Pause, _) => base.paused = Some(command.actor.clone()),
+        (Order::Resume | Order::Approve, Stage::Rollout(run)) if run.waits_for_approval() => {
+            base.paused = None;
+            base = base.with(Run { approved: true, due: Some(seen.now), ..run.clone() });
+        }
+        (Order::Resume, _) if state.paused.is_some() => base.paused = None,
+        (Order::Resume, _) => return ignored(base, "nothing is paused"),
+        (Order::Approve, _) => return ignored(base, "nothing waits for an approval"),
+        (Order::Promote | Order::Abort, Stage::Rollout(run)) if run.promoting => {
+            return ignored(base, "the primary is taking the revision already");
+        }
+        (Order::Promote, Stage::Rollout(run)) => {
+            let ready = run.scale.is_some() && readiness(plan, state, seen, Side::Canary) == Readiness::Ready;
+            let Some(at) = plan.promote_step() else { return ignored(base, "the plan has no promotion") };
+            if run.checks.exhausted(&plan.budget).is_some() {
+                return ignored(base, "the failure budget is exhausted");
+            }
+            if !ready || seen.target.as_ref() != Some(&run.revision) {
+                return ignored(base, "the canary was not observed ready on the wanted revision");
+            }
+            base.paused = None;
+            return enter(plan, &base, run, at, reason(None), seen);
+        }
+        (Order::Abort, Stage::Rollout(run)) => {
+            base.paused = None;
+            return give_up(&base, &run.revision, reason(None), End::Failed, seen);
+        }
+        (Order::Promote | Order::Abort, Stage::Bootstrap(_) | Stage::Idle(_) | Stage::Retreat(_)) => {
+            return ignored(base, "nothing is being rolled out");
+        }
+        (Order::Retry, Stage::Idle(Idle::Failed { why, serving, checks, .. })) => {
+            let again = Idle::Failed { refused: None, why: why.clone(), serving: *serving, checks: *checks };
+            base.stage = Stage::Idle(again);
+        }
+        (Order::Retry, Stage::Bootstrap(_) | Stage::Idle(_) | Stage::Rollout(_) | Stage::Retreat(_)) => {
+            return ignored(base, "nothing was refused");
+        }
+    }
+    go_and_tell(state, base, reason(None), seen)
+}
+
+/// Records since when a side is not ready, so that a deadline survives a restart.
+fn note_readiness<'a>(plan: &Plan, state: &State, seen: &Observation) -> Option<Outcome<'a>> {
+    let noted = |side: Side, since: Option<Timestamp>| {
+        let Some((pods, revision, share)) = expected(plan, state, seen, side) else { return None };
+        match (is_ready(pods, revision, share), since) {
+            (true, _) => None,
+            (false, Some(since)) => Some(since),
+            (false, None) => Some(pods.unready_since.map_or(seen.now, |it| it.min(seen.now))),
+        }
+    };
+    let unready = Unready {
+        primary: noted(Side::Primary, state.unready.primary).or(state.unready.primary.filter(|_| {
+            // What nobody can tell has not changed.
+            seen.primary.is_none()
+        })),
+        canary: noted(Side::Canary, state.unready.canary).or(state.unready.canary.filter(|_| seen.canary.is_none())),
+    };
+    if unready == state.unready {
+        return None;
+    }
+    let side = if unready.primary == state.unready.primary { Side::Canary } else { Side::Primary };
+    let lost = match side {
+        Side::Primary => unready.primary.is_some(),
+        Side::Canary => unready.canary.is_some(),
+    };
+    let reason = if lost { Reason::NotReady { side } } else { Reason::Ready { side } };
+    Some(go(state, State { unready, ..state.clone() }, reason, seen))
+}
+
+/// The pods of a side that should be ready now, with their revision and the share that must be available.
+fn expected<'a>(
+    plan: &Plan,
+    state: &'a State,
+    seen: &'a Observation,
+    side: Side,
+) -> Option<(&'a Pods, &'a Revision, u8)> {
+    match side {
+        Side::Primary => {
+            let revision = match &state.stage {
+                Stage::Bootstrap(bootstrap) => bootstrap.revision.as_ref(),
+                Stage::Rollout(run) if run.promoting => Some(&run.revision),
+                // At rest, the primary's health is the platform's business until a rollout depends on it.
+                Stage::Idle(Idle::Initialized | Idle::Succeeded | Idle::Failed { serving: Side::Primary, .. })
+                    if seen.target == state.primary =>
+                {
+                    None
+                }
+                Stage::Idle(_) | Stage::Rollout(_) | Stage::Retreat(_) => state.primary.as_ref(),
+            };
+            Some((seen.primary.as_ref()?, revision?, plan.ready.primary))
+        }
+        Side::Canary => match &state.stage {
+            Stage::Rollout(run) if run.scale.is_some() => {
+                Some((seen.canary.as_ref()?, &run.revision, plan.ready.canary))
+            }
+            Stage::Bootstrap(_) | Stage::Idle(_) | Stage::Rollout(_) | Stage::Retreat(_) => None,
+        },
+    }
+}
+
+fn readiness(plan: &Plan, state: &State, seen: &Observation, side: Side) -> Readiness {
+    let Some((pods, revision, share)) = expected(plan, state, seen, side) else { return Readiness::Unknown };
+    if is_ready(pods, revision, share) {
+        return Readiness::Ready;
+    }
+    let noted = match side {
+        Side::Primary => state.unready.primary,
+        Side::Canary => state.unready.canary,
+    };
+    let until = noted.unwrap_or(seen.now).after(plan.deadline);
+    if seen.now >= until { Readiness::Dead } else { Readiness::Waiting { until } }
+}
+
+impl State {
+    fn with(&self, run: Run) -> Self {
+        Self { stage: Stage::Rollout(run), ..self.clone() }
+    }
+}
+
+impl Run {
+    const fn waits_for_approval(&self) -> bool {
+        matches!(self.step, Step::Gate(_) | Step::Pause { .. }) && !self.promoting
+    }
+}
+
+impl Step {
+    const fn moves_traffic(&self) -> bool {
+        matches!(self, Self::Shift { .. } | Self::Mirror { .. } | Self::Match)
+    }
+}
+
+/// The only way to a next state: it is counted, and told to people if they would notice.
+fn go<'a>(before: &State, next: State, reason: Reason, seen: &Observation) -> Outcome<'a> {
+    let denials = |state: &State| match &state.stage {
+        Stage::Rollout(run) => run.denials.min(1),
+        Stage::Bootstrap(_) | Stage::Idle(_) | Stage::Retreat(_) => 0,
+    };
+    let overdue = |state: &State| matches!(&state.stage, Stage::Bootstrap(it) if it.overdue);
+    let shows = (before.phase(), before.traffic()) != (next.phase(), next.traffic())
+        || before.checks() != next.checks()
+        || denials(before) < denials(&next)
+        || overdue(before) != overdue(&next);
+    if shows { go_and_tell(before, next, reason, seen) } else { counted(before, next, reason) }
+}
+
+fn go_and_tell<'a>(before: &State, mut next: State, reason: Reason, seen: &Observation) -> Outcome<'a> {
+    next.sequence = before.sequence.saturating_add(1);
+    next.notify(seen.now, &reason);
+    Outcome::Go(Box::new(next), reason)
+}
+
+fn counted<'a>(before: &State, mut next: State, reason: Reason) -> Outcome<'a> {
+    next.sequence = before.sequence.saturating_add(1);
+    Outcome::Go(Box::new(next), reason)
+}
+
+const fn hold<'a>(until: Option<Timestamp>, why: Reason) -> Outcome<'a> {
+    Outcome::Hold { until, why }
+}
+
+/// Waits for something in the world that may not announce itself.
+fn look_again<'a>(plan: &Plan, seen: &Observation, why: Reason) -> Outcome<'a> {
+    hold(Some(seen.now.after(plan.poll)), why)
+}
+
+/// As [`look_again`], but no later than a deadline.
+fn look_until<'a>(plan: &Plan, seen: &Observation, until: Timestamp, why: Reason) -> Outcome<'a> {
+    hold(Some(seen.now.after(plan.poll).min(until)), why)
+}
+
+#[cfg(test)]
+mod tests;

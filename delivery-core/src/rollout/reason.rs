@@ -1,0 +1,260 @@
+//! Why a rollout waits, moves or ends.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::analysis::Evidence;
+use crate::plan::GateKind;
+use crate::revision::Revision;
+use crate::weight::Weight;
+
+/// One of the two sides between which traffic is divided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Side {
+    /// The side that serves when nothing is rolled out.
+    Primary,
+    /// The side with the new revision.
+    Canary,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Primary => "primary",
+            Self::Canary => "canary",
+        })
+    }
+}
+
+/// Which rule decided, and on what evidence. Stored with the state, so its text form is part of that promise.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[non_exhaustive]
+pub enum Reason {
+    // Why it waits.
+    /// The primary runs what is wanted.
+    NothingToDo,
+    /// Nobody could tell which revision is wanted.
+    TargetUnknown,
+    /// The wanted revision was refused; another one, or the command `retry`, goes on.
+    Refused,
+    /// A side was not observed ready.
+    NotReady {
+        /// The side.
+        side: Side,
+    },
+    /// The wanted routing was not observed in force.
+    TrafficNotInForce,
+    /// The next decision is due later.
+    NotDue,
+    /// A command paused the rollout.
+    Paused,
+    /// A step of the plan waits for the command `resume`.
+    UntilResumed,
+    /// Neither side could take the traffic.
+    NoSideServes,
+
+    // Why it moved.
+    /// A new revision is wanted.
+    NewRevision,
+    /// Another revision is wanted since the run began.
+    NewerRevision {
+        /// That revision.
+        newer: Revision,
+    },
+    /// The promoted revision is wanted again, so there is nothing left to roll out.
+    Withdrawn,
+    /// A side was observed ready.
+    Ready {
+        /// The side.
+        side: Side,
+    },
+    /// The wanted routing was observed in force.
+    InForce,
+    /// The routing that was in force is not any more.
+    Drifted,
+    /// A step was done.
+    StepDone,
+    /// A round was good.
+    RoundPassed {
+        /// What each metric said.
+        evidence: Vec<Evidence>,
+    },
+    /// A round was bad.
+    RoundFailed {
+        /// What each metric said.
+        evidence: Vec<Evidence>,
+    },
+    /// A round had nothing to judge.
+    RoundInconclusive {
+        /// What each metric said.
+        evidence: Vec<Evidence>,
+    },
+    /// A gate approved.
+    Approved {
+        /// The gate's kind.
+        kind: GateKind,
+        /// The gate's name.
+        gate: String,
+    },
+    /// A gate did not approve.
+    Denied {
+        /// The gate's kind.
+        kind: GateKind,
+        /// The gate's name.
+        gate: String,
+        /// What it said, or why it could not be asked.
+        said: String,
+    },
+    /// A gate did not approve in time, and its default counts.
+    GateDeadline {
+        /// The gate's kind.
+        kind: GateKind,
+        /// The gate's name.
+        gate: String,
+        /// Whether the default is to go on.
+        approved: bool,
+    },
+    /// A limit of the failure budget is reached.
+    BudgetExhausted {
+        /// Which limit, as it is written in a spec.
+        limit: String,
+        /// How much it allows.
+        allowed: u32,
+        /// What the round that exhausted it said.
+        evidence: Vec<Evidence>,
+    },
+    /// A gate of kind `rollback` asked for a rollback.
+    RollbackAsked {
+        /// The gate's name.
+        gate: String,
+    },
+    /// A side was not ready for longer than the plan's deadline.
+    DeadlineExceeded {
+        /// The side.
+        side: Side,
+    },
+    /// The primary did not become ready on the new revision: the canary serves.
+    PromotionFailed,
+    /// The plan was changed while it ran.
+    PlanChanged,
+    /// Traffic is back at the primary.
+    TrafficBack,
+    /// The primary serves for the first time.
+    Bootstrapped,
+    /// The revision was promoted.
+    Promoted,
+    /// Somebody gave a command.
+    Commanded {
+        /// What was commanded.
+        order: String,
+        /// Who gave it.
+        actor: String,
+        /// Why it had no effect, if so.
+        ignored: Option<String>,
+    },
+}
+
+impl Reason {
+    /// What the metrics said, where the reason is about a round.
+    pub fn evidence(&self) -> &[Evidence] {
+        match self {
+            Self::RoundPassed { evidence }
+            | Self::RoundFailed { evidence }
+            | Self::RoundInconclusive { evidence }
+            | Self::BudgetExhausted { evidence, .. } => evidence,
+            _ => &[],
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NothingToDo => f.write_str("the primary runs what is wanted"),
+            Self::TargetUnknown => f.write_str("which revision is wanted is not known"),
+            Self::Refused => f.write_str("this revision was refused"),
+            Self::NotReady { side } => write!(f, "the {side} is not ready"),
+            Self::TrafficNotInForce => f.write_str("the wanted routing is not in force yet"),
+            Self::NotDue => f.write_str("the next check is not due yet"),
+            Self::Paused => f.write_str("paused"),
+            Self::UntilResumed => f.write_str("paused until resumed"),
+            Self::NoSideServes => f.write_str("neither side can take the traffic"),
+            Self::NewRevision => f.write_str("new revision"),
+            Self::NewerRevision { newer } => write!(f, "a newer revision is wanted: {newer}"),
+            Self::Withdrawn => f.write_str("the promoted revision is wanted again"),
+            Self::Ready { side } => write!(f, "the {side} is ready"),
+            Self::InForce => f.write_str("the wanted routing is in force"),
+            Self::Drifted => f.write_str("the routing was changed by somebody else"),
+            Self::StepDone => f.write_str("step done"),
+            Self::RoundPassed { evidence } => listed(f, "checks passed", evidence),
+            Self::RoundFailed { evidence } => listed(f, "checks failed", evidence),
+            Self::RoundInconclusive { evidence } => listed(f, "nothing to judge", evidence),
+            Self::Approved { kind, gate } => write!(f, "{kind} {gate} approved"),
+            Self::Denied { kind, gate, said } if said.is_empty() => write!(f, "{kind} {gate} denied"),
+            Self::Denied { kind, gate, said } => write!(f, "{kind} {gate} denied: {said}"),
+            Self::GateDeadline { kind, gate, approved } => {
+                let counts = if *approved { "approved" } else { "rejected" };
+                write!(f, "{kind} {gate} gave no answer in time: {counts} by default")
+            }
+            Self::BudgetExhausted { limit, allowed, evidence } => {
+                write!(f, "{limit} {allowed} reached")?;
+                if evidence.is_empty() { Ok(()) } else { listed(f, "", evidence) }
+            }
+            Self::RollbackAsked { gate } => write!(f, "rollback {gate} asked for a rollback"),
+            Self::DeadlineExceeded { side } => write!(f, "the {side} was not ready in time"),
+            Self::PromotionFailed => f.write_str("promotion failed, primary not ready in time: the canary serves"),
+            Self::PlanChanged => f.write_str("the plan was changed"),
+            Self::TrafficBack => f.write_str("all traffic is back at the primary"),
+            Self::Bootstrapped => f.write_str("the primary serves"),
+            Self::Promoted => f.write_str("promotion completed"),
+            Self::Commanded { order, actor, ignored: None } => write!(f, "{actor}: {order}"),
+            Self::Commanded { order, actor, ignored: Some(why) } => write!(f, "{actor}: {order}, ignored: {why}"),
+        }
+    }
+}
+
+fn listed(f: &mut fmt::Formatter<'_>, what: &str, evidence: &[Evidence]) -> fmt::Result {
+    f.write_str(what)?;
+    for (at, evidence) in evidence.iter().enumerate() {
+        f.write_str(if at == 0 { ": " } else { "; " })?;
+        write!(f, "{evidence}")?;
+    }
+    Ok(())
+}
+
+/// How urgent a notice is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Severity {
+    /// As planned.
+    Info,
+    /// Somebody may want to look.
+    Warn,
+    /// Something failed.
+    Error,
+}
+
+/// What happened, for people and programs: one per transition that shows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Notice {
+    /// Stable: the same when it is sent again. Unique within the life of a state.
+    pub id: u64,
+    /// When.
+    pub at: crate::time::Timestamp,
+    /// The revision that it is about, if any.
+    pub revision: Option<Revision>,
+    /// The phase after it.
+    pub phase: super::Phase,
+    /// The canary's share after it.
+    pub weight: Weight,
+    /// How urgent.
+    pub severity: Severity,
+    /// Why.
+    pub reason: Reason,
+}
