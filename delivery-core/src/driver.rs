@@ -74,11 +74,20 @@ pub async fn advance(plan: &Plan, ports: &Ports<'_>, commands: &[Command]) -> Re
         converge(plan, &state, ports, &mut troubles).await;
         let (outcome, now) = decide(plan, &state, ports, commands, &mut troubles).await;
         match outcome {
-            Decision::Go(next) => match ports.store.save(&next, version).await? {
-                Saved::Now(saved) => (state, version) = (*next, Some(saved)),
-                // Somebody else decided: look again at what they saved.
-                Saved::Stale => return Ok(Advance { state, until: Some(now), why: Reason::NotDue, troubles }),
-            },
+            Decision::Go(next, reason) => {
+                let Saved::Now(saved) = ports.store.save(&next, version).await? else {
+                    // Somebody else decided: look again at what they saved.
+                    return Ok(Advance { state, until: Some(now), why: Reason::NotDue, troubles });
+                };
+                let ended = next.is_idle() && !state.is_idle();
+                (state, version) = (*next, Some(saved));
+                if ended {
+                    // Whoever calls sees every end, even if the next run starts right away.
+                    converge(plan, &state, ports, &mut troubles).await;
+                    tell(&mut state, version, ports, &mut troubles).await;
+                    return Ok(Advance { state, until: Some(now), why: reason, troubles });
+                }
+            }
             Decision::Hold { until, why } => {
                 tell(&mut state, version, ports, &mut troubles).await;
                 let soon = (!troubles.is_empty()).then(|| now.after(plan.poll()));
@@ -92,7 +101,7 @@ pub async fn advance(plan: &Plan, ports: &Ports<'_>, commands: &[Command]) -> Re
 }
 
 enum Decision {
-    Go(Box<State>),
+    Go(Box<State>, Reason),
     Hold { until: Option<Timestamp>, why: Reason },
 }
 
@@ -118,7 +127,7 @@ async fn decide(
     loop {
         let seen = observe(ports, commands, replies, troubles).await;
         let content = match step(plan, state, &seen) {
-            Outcome::Go(next, _why) => return (Decision::Go(next), seen.now),
+            Outcome::Go(next, reason) => return (Decision::Go(next, reason), seen.now),
             Outcome::Hold { until, why } => return (Decision::Hold { until, why }, seen.now),
             Outcome::Ask(Question::Gate(gate)) => ask(gate, state, ports).await,
             Outcome::Ask(Question::Measure { since }) => measure(plan, state, since, ports).await,

@@ -44,7 +44,9 @@ pub(super) fn ask<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, gate: &'a 
     }
     let mut judged = None;
     if run.denials > 0 {
-        if let Some(stopped) = stop_first(plan, state, run, seen) {
+        // Before anything moved there is nothing to roll back.
+        let stopped = (gate.kind != GateKind::ConfirmRollout).then(|| stop_first(plan, state, run, seen)).flatten();
+        if let Some(stopped) = stopped {
             return stopped;
         }
         if plan.analyses_before(run.at) {

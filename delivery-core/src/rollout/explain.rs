@@ -49,7 +49,7 @@ fn headline(plan: &Plan, state: &State) -> String {
 
 fn idle_lines(idle: &Idle, lines: &mut Vec<String>) {
     match idle {
-        Idle::Initialized | Idle::Succeeded => lines.push(String::from("Next: a new revision starts a rollout.")),
+        Idle::Initialized | Idle::Succeeded { .. } => lines.push(String::from("Next: a new revision starts a rollout.")),
         Idle::Failed { refused, why, serving, .. } => {
             lines.push(format!("Because: {why}."));
             if *serving == Side::Canary {

@@ -120,7 +120,7 @@ pub fn desired(plan: &Plan, state: &State) -> Desired {
             let up = |revision| CanaryWish::Up { revision, scale: crate::plan::Scale::LikePrimary };
             (state.primary.clone(), state.primary.clone().map_or(CanaryWish::AsIs, up))
         }
-        Stage::Idle(Idle::Initialized | Idle::Succeeded | Idle::Failed { serving: Side::Primary, .. }) => {
+        Stage::Idle(Idle::Initialized | Idle::Succeeded { .. } | Idle::Failed { serving: Side::Primary, .. }) => {
             (state.primary.clone(), CanaryWish::Down)
         }
         Stage::Rollout(run) => {
@@ -213,7 +213,7 @@ fn idle<'a>(plan: &'a Plan, state: &'a State, it: &Idle, seen: &Observation) -> 
     let Some(target) = &seen.target else { return look_again(plan, seen, Reason::TargetUnknown) };
     let (refused, serving) = match it {
         Idle::Failed { refused, serving, .. } => (refused.as_ref(), *serving),
-        Idle::Initialized | Idle::Succeeded => (None, Side::Primary),
+        Idle::Initialized | Idle::Succeeded { .. } => (None, Side::Primary),
     };
     if refused == Some(target) {
         return hold(None, Reason::Refused);
@@ -417,8 +417,8 @@ fn give_up<'a>(state: &State, revision: &Revision, why: Reason, end: End, seen: 
 /// Takes the run to step `at`: this is the only place where a run moves traffic, scales or promotes.
 fn enter<'a>(plan: &Plan, state: &State, run: &Run, at: usize, reason: Reason, seen: &Observation) -> Outcome<'a> {
     let Some(step) = plan.steps.get(at) else {
-        let next =
-            State { primary: Some(run.revision.clone()), stage: Stage::Idle(Idle::Succeeded), ..state.clone() };
+        let stage = Stage::Idle(Idle::Succeeded { checks: run.checks });
+        let next = State { primary: Some(run.revision.clone()), stage, ..state.clone() };
         return go(state, next, Reason::Promoted, seen);
     };
     let mut run = Run {
@@ -571,7 +571,7 @@ fn expected<'a>(
                 Stage::Bootstrap(bootstrap) => bootstrap.revision.as_ref(),
                 Stage::Rollout(run) if run.promoting => Some(&run.revision),
                 // At rest, the primary's health is the platform's business until a rollout depends on it.
-                Stage::Idle(Idle::Initialized | Idle::Succeeded | Idle::Failed { serving: Side::Primary, .. })
+                Stage::Idle(Idle::Initialized | Idle::Succeeded { .. } | Idle::Failed { serving: Side::Primary, .. })
                     if seen.target == state.primary =>
                 {
                     None

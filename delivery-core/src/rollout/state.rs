@@ -82,7 +82,10 @@ pub enum Idle {
     /// The primary serves; nothing was rolled out since, or what was has been withdrawn.
     Initialized,
     /// The last revision was promoted.
-    Succeeded,
+    Succeeded {
+        /// What had gone wrong on the way.
+        checks: Checks,
+    },
     /// The last revision was not promoted, or the primary does not run on it.
     Failed {
         /// It, until another one is wanted or somebody retries.
@@ -254,7 +257,7 @@ impl State {
         match &self.stage {
             Stage::Bootstrap(_) => Phase::Initializing,
             Stage::Idle(Idle::Initialized) => Phase::Initialized,
-            Stage::Idle(Idle::Succeeded) => Phase::Succeeded,
+            Stage::Idle(Idle::Succeeded { .. }) => Phase::Succeeded,
             Stage::Idle(Idle::Failed { .. }) => Phase::Failed,
             Stage::Rollout(run) => run.phase(),
             Stage::Retreat(Retreat { end: End::Failed, .. }) => Phase::RollingBack,
@@ -266,7 +269,7 @@ impl State {
     pub const fn traffic(&self) -> Traffic {
         match &self.stage {
             Stage::Bootstrap(_)
-            | Stage::Idle(Idle::Initialized | Idle::Succeeded | Idle::Failed { serving: Side::Primary, .. }) => {
+            | Stage::Idle(Idle::Initialized | Idle::Succeeded { .. } | Idle::Failed { serving: Side::Primary, .. }) => {
                 Traffic::PRIMARY
             }
             Stage::Idle(Idle::Failed { serving: Side::Canary, .. }) => Traffic::CANARY,
@@ -280,17 +283,17 @@ impl State {
         match &self.stage {
             Stage::Bootstrap(bootstrap) => bootstrap.revision.as_ref(),
             Stage::Idle(Idle::Failed { refused: Some(refused), .. }) => Some(refused),
-            Stage::Idle(Idle::Initialized | Idle::Succeeded | Idle::Failed { .. }) => self.primary.as_ref(),
+            Stage::Idle(Idle::Initialized | Idle::Succeeded { .. } | Idle::Failed { .. }) => self.primary.as_ref(),
             Stage::Rollout(run) => Some(&run.revision),
             Stage::Retreat(retreat) => Some(&retreat.revision),
         }
     }
 
-    /// What has gone wrong in the present run, or in the one that failed last.
+    /// What has gone wrong in the present run, or in the one that ended last.
     pub fn checks(&self) -> Checks {
         match &self.stage {
-            Stage::Bootstrap(_) | Stage::Idle(Idle::Initialized | Idle::Succeeded) => Checks::default(),
-            Stage::Idle(Idle::Failed { checks, .. }) => *checks,
+            Stage::Bootstrap(_) | Stage::Idle(Idle::Initialized) => Checks::default(),
+            Stage::Idle(Idle::Succeeded { checks } | Idle::Failed { checks, .. }) => *checks,
             Stage::Rollout(run) => run.checks,
             Stage::Retreat(retreat) => retreat.checks,
         }

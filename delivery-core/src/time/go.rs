@@ -50,7 +50,9 @@ impl TryFrom<GoDuration> for Duration {
     fn try_from(duration: GoDuration) -> Result<Self, DurationError> {
         u64::try_from(duration.0)
             .map(Self::from_nanos)
-            .map_err(|_| DurationError::Negative { text: duration.to_string() })
+            .map_err(|_| DurationError::Negative {
+                text: duration.to_string(),
+            })
     }
 }
 
@@ -69,16 +71,28 @@ impl FromStr for GoDuration {
             return Err(DurationError::Empty);
         }
         if unsigned.is_empty() {
-            return Err(DurationError::NoNumber { text: shortened(text) });
+            return Err(DurationError::NoNumber {
+                text: shortened(text),
+            });
         }
-        let too_long = || DurationError::TooLong { text: shortened(text) };
+        let too_long = || DurationError::TooLong {
+            text: shortened(text),
+        };
         let (mut sum, mut rest) = (0_u64, unsigned);
         while !rest.is_empty() {
             let part = Part::first_of(rest).map_err(|wrong| wrong.of(text))?;
-            sum = part.nanos().and_then(|it| sum.checked_add(it)).filter(|it| *it <= LIMIT).ok_or_else(too_long)?;
+            sum = part
+                .nanos()
+                .and_then(|it| sum.checked_add(it))
+                .filter(|it| *it <= LIMIT)
+                .ok_or_else(too_long)?;
             rest = part.rest;
         }
-        let nanos = if negative { 0_i64.checked_sub_unsigned(sum) } else { i64::try_from(sum).ok() };
+        let nanos = if negative {
+            0_i64.checked_sub_unsigned(sum)
+        } else {
+            i64::try_from(sum).ok()
+        };
         nanos.map(Self).ok_or_else(too_long)
     }
 }
@@ -166,12 +180,19 @@ impl<'a> Part<'a> {
         let Some((_, unit)) = UNITS.iter().find(|(known, _)| *known == name) else {
             return Err(Wrong::UnknownUnit(name));
         };
-        Ok(Self { whole, decimals, unit: *unit, rest })
+        Ok(Self {
+            whole,
+            decimals,
+            unit: *unit,
+            rest,
+        })
     }
 
     /// `None`: more than a `u64` holds. Whether it is more than [`LIMIT`], the sum tells.
     fn nanos(&self) -> Option<u64> {
-        whole(self.whole)?.checked_mul(self.unit)?.checked_add(fraction(self.decimals, self.unit))
+        whole(self.whole)?
+            .checked_mul(self.unit)?
+            .checked_add(fraction(self.decimals, self.unit))
     }
 }
 
@@ -187,10 +208,15 @@ impl Wrong<'_> {
         let text = shortened(text);
         match self {
             Self::NoNumber => DurationError::NoNumber { text },
-            Self::NoUnit(number) => DurationError::NoUnit { text, number: shortened(number) },
-            Self::UnknownUnit(unit) => {
-                DurationError::UnknownUnit { text, unit: shortened(unit), known: "h, m, s, ms, us, ns" }
-            }
+            Self::NoUnit(number) => DurationError::NoUnit {
+                text,
+                number: shortened(number),
+            },
+            Self::UnknownUnit(unit) => DurationError::UnknownUnit {
+                text,
+                unit: shortened(unit),
+                known: "h, m, s, ms, us, ns",
+            },
         }
     }
 }
@@ -201,8 +227,12 @@ impl Wrong<'_> {
 fn fraction(decimals: &str, unit: u64) -> u64 {
     let (mut number, mut scale) = (0_u64, 1.0_f64);
     for digit in decimals.bytes() {
-        let longer = number.checked_mul(10).and_then(|it| it.checked_add(u64::from(digit.checked_sub(b'0')?)));
-        let Some(longer) = longer.filter(|it| *it <= LIMIT) else { break };
+        let longer = number
+            .checked_mul(10)
+            .and_then(|it| it.checked_add(u64::from(digit.checked_sub(b'0')?)));
+        let Some(longer) = longer.filter(|it| *it <= LIMIT) else {
+            break;
+        };
         number = longer;
         scale *= 10.0;
     }
@@ -221,10 +251,17 @@ fn truncated(number: f64) -> u64 {
     let bits = number.to_bits();
     let significand = (bits & 0x000f_ffff_ffff_ffff) | 0x0010_0000_0000_0000;
     let shift = 1_075_u64.saturating_sub(bits >> 52);
-    u32::try_from(shift).ok().and_then(|it| significand.checked_shr(it)).unwrap_or(0)
+    u32::try_from(shift)
+        .ok()
+        .and_then(|it| significand.checked_shr(it))
+        .unwrap_or(0)
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "in a test an overflow is a failure"
+)]
 mod tests {
     use alloc::format;
 
@@ -278,8 +315,14 @@ mod tests {
             ("3h30m", 3 * HOUR + 30 * MINUTE),
             ("10.5s4m", 4 * MINUTE + 10 * SECOND + 500 * MILLISECOND),
             ("-2m3.4s", -(2 * MINUTE + 3 * SECOND + 400 * MILLISECOND)),
-            ("1h2m3s4ms5us6ns", HOUR + 2 * MINUTE + 3 * SECOND + 4 * MILLISECOND + 5 * MICROSECOND + 6),
-            ("39h9m14.425s", 39 * HOUR + 9 * MINUTE + 14 * SECOND + 425 * MILLISECOND),
+            (
+                "1h2m3s4ms5us6ns",
+                HOUR + 2 * MINUTE + 3 * SECOND + 4 * MILLISECOND + 5 * MICROSECOND + 6,
+            ),
+            (
+                "39h9m14.425s",
+                39 * HOUR + 9 * MINUTE + 14 * SECOND + 425 * MILLISECOND,
+            ),
             // large numbers
             ("52763797000ns", 52_763_797_000),
             ("0.3333333333333333333h", 20 * MINUTE),
@@ -292,7 +335,10 @@ mod tests {
             ("-9223372036s854ms775us808ns", i64::MIN),
             ("-2562047h47m16.854775808s", i64::MIN),
             ("0.100000000000000000000h", 6 * MINUTE),
-            ("0.830103483285477580700h", 49 * MINUTE + 48 * SECOND + 372_539_827),
+            (
+                "0.830103483285477580700h",
+                49 * MINUTE + 48 * SECOND + 372_539_827,
+            ),
         ] {
             assert_eq!(parse(text), Ok(nanos), "{text}");
         }
@@ -352,7 +398,10 @@ mod tests {
     #[test]
     fn whole_hours_keep_their_minutes_and_seconds() {
         assert_eq!(GoDuration(2 * HOUR).to_string(), "2h0m0s");
-        assert_eq!(format!("[{:>8}|{:<8}]", GoDuration(100 * MILLISECOND), GoDuration(SECOND)), "[   100ms|1s      ]");
+        assert_eq!(
+            format!("[{:>8}|{:<8}]", GoDuration(100 * MILLISECOND), GoDuration(SECOND)),
+            "[   100ms|1s      ]"
+        );
     }
 
     #[test]
@@ -364,15 +413,46 @@ mod tests {
             ("+-5s", DurationError::NoNumber { text: text("+-5s") }),
             (" 5s", DurationError::NoNumber { text: text(" 5s") }),
             ("1m.s", DurationError::NoNumber { text: text("1m.s") }),
-            ("1m30", DurationError::NoUnit { text: text("1m30"), number: text("30") }),
-            ("1.2.3s", DurationError::NoUnit { text: text("1.2.3s"), number: text("1.2") }),
-            ("00", DurationError::NoUnit { text: text("00"), number: text("00") }),
-            ("99999999999999999999h", DurationError::TooLong { text: text("99999999999999999999h") }),
+            (
+                "1m30",
+                DurationError::NoUnit {
+                    text: text("1m30"),
+                    number: text("30"),
+                },
+            ),
+            (
+                "1.2.3s",
+                DurationError::NoUnit {
+                    text: text("1.2.3s"),
+                    number: text("1.2"),
+                },
+            ),
+            (
+                "00",
+                DurationError::NoUnit {
+                    text: text("00"),
+                    number: text("00"),
+                },
+            ),
+            (
+                "99999999999999999999h",
+                DurationError::TooLong {
+                    text: text("99999999999999999999h"),
+                },
+            ),
         ] {
             assert_eq!(parse(wrong), Err(error));
         }
-        for (wrong, after) in [("1d", "d"), ("1S", "S"), ("5s ", "s "), ("1-5s", "-"), ("1e3s", "e")] {
-            let Err(DurationError::UnknownUnit { unit, .. }) = parse(wrong) else { panic!("{wrong}") };
+        for (wrong, after) in [
+            ("1d", "d"),
+            ("1S", "S"),
+            ("5s ", "s "),
+            ("1-5s", "-"),
+            ("1e3s", "e"),
+        ] {
+            let Err(DurationError::UnknownUnit { unit, .. }) = parse(wrong) else {
+                panic!("{wrong}")
+            };
             assert_eq!(unit, after);
         }
     }
@@ -381,14 +461,28 @@ mod tests {
     fn a_sum_that_wraps_around_in_go_is_too_long() {
         let text = "9223372036854775808ns9223372036854775808ns";
         assert!(matches!(parse(text), Err(DurationError::TooLong { .. })));
-        assert!(matches!(parse(&format!("-{text}")), Err(DurationError::TooLong { .. })));
+        assert!(matches!(
+            parse(&format!("-{text}")),
+            Err(DurationError::TooLong { .. })
+        ));
     }
 
     #[test]
     fn to_and_from_durations_without_a_sign() {
-        assert_eq!(Duration::try_from(GoDuration(1_500)), Ok(Duration::from_nanos(1_500)));
-        assert_eq!(Duration::try_from(GoDuration(-1)), Err(DurationError::Negative { text: "-1ns".to_string() }));
-        assert_eq!(GoDuration::saturating_from(Duration::from_millis(1)), GoDuration(MILLISECOND));
+        assert_eq!(
+            Duration::try_from(GoDuration(1_500)),
+            Ok(Duration::from_nanos(1_500))
+        );
+        assert_eq!(
+            Duration::try_from(GoDuration(-1)),
+            Err(DurationError::Negative {
+                text: "-1ns".to_string()
+            })
+        );
+        assert_eq!(
+            GoDuration::saturating_from(Duration::from_millis(1)),
+            GoDuration(MILLISECOND)
+        );
         assert_eq!(GoDuration::saturating_from(Duration::MAX), GoDuration::MAX);
     }
 

@@ -1,0 +1,195 @@
+//! Replays what the real Flagger decided, tick by tick, and compares it with what this engine decides.
+//!
+//! The recordings are in `flagger_traces/` beside this file (its README tells the format), or in the folder named by
+//! the environment variable `FLAGGER_TRACES`. One line per scenario says whether the engine agrees; a difference is
+//! accepted only when the mechanism at work is one of the anomalies in `flagger_traces/anomaly.rs`.
+
+#[path = "flagger_traces/anomaly.rs"]
+mod anomaly;
+#[path = "flagger_traces/recording.rs"]
+mod recording;
+#[path = "flagger_traces/spec.rs"]
+mod spec;
+#[path = "flagger_traces/world.rs"]
+mod world;
+
+use std::path::{Path, PathBuf};
+
+use anomaly::{Anomaly, Explained, Witness};
+use delivery_core::plan::{Plan, PlanErrors};
+use delivery_core::port::StateStore;
+use delivery_core::rollout::{Command, Order, State};
+use delivery_core::{Ports, advance};
+use recording::{Recording, Seen};
+use world::{World, block_on};
+
+/// What a replay found.
+enum Found {
+    Agrees { ticks: usize },
+    OnPurpose { anomaly: Anomaly, text: String },
+    Differs { text: String },
+}
+
+#[test]
+fn decides_as_flagger_does() {
+    let elsewhere = std::env::var_os("FLAGGER_TRACES").map(PathBuf::from);
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/flagger_traces");
+    let recordings = recording::all(elsewhere.as_deref().unwrap_or(&own));
+    let (mut agree, mut on_purpose, mut differ) = (0, 0, 0);
+    for recording in &recordings {
+        let name = &recording.scenario;
+        match replay(recording) {
+            Found::Agrees { ticks } => {
+                agree += 1;
+                println!("{name}: agrees ({ticks} ticks)");
+            }
+            Found::OnPurpose { anomaly, text } => {
+                on_purpose += 1;
+                println!("{name}: differs on purpose: {anomaly:?} {text}");
+            }
+            Found::Differs { text } => {
+                differ += 1;
+                println!("{name}: DIFFERS: {text}");
+            }
+        }
+    }
+    println!(
+        "{} scenarios: {agree} agree, {on_purpose} differ on purpose, {differ} differ",
+        recordings.len()
+    );
+    assert!(!recordings.is_empty(), "no recordings found");
+    assert_eq!(differ, 0, "differences that nothing explains");
+    if elsewhere.is_none() {
+        // An anomaly that suddenly explains more than it did hides something.
+        assert_eq!((agree, on_purpose), (AGREE, ON_PURPOSE));
+    }
+}
+
+/// How many of our own recordings end how.
+const AGREE: usize = 75;
+const ON_PURPOSE: usize = 17;
+
+fn replay(recording: &Recording) -> Found {
+    let world = World::new(recording);
+    let mut spec = recording.canary.clone();
+    let (mut plan, capabilities) = match compile(&spec) {
+        Ok(compiled) => compiled,
+        Err(errors) => return refused(recording, &errors),
+    };
+    world.set_capabilities(capabilities);
+    if !recording.from_start {
+        let state = State::initialized(world.revision_of(&recording.initial));
+        block_on(world.save(&state, None)).expect("saving in memory");
+    }
+    let mut witness = Witness::new(recording);
+    let mut display_only = None;
+    for tick in &recording.ticks {
+        let mut commands = Vec::new();
+        for action in recording.actions(tick.tick - 1) {
+            if action.get("delete_canary").is_some() {
+                return finished(display_only, tick.tick - 1);
+            }
+            witness.action(action);
+            if let Some(patch) = action.get("canary") {
+                spec::merge(&mut spec, patch);
+                commands.extend(suspension(patch, tick.tick));
+                match compile(&spec) {
+                    Ok((edited, _)) => plan = edited,
+                    Err(errors) => return refused(recording, &errors),
+                }
+            } else {
+                world.act(action);
+            }
+        }
+        world.begin(tick.tick, plan.interval());
+        if let Err(trouble) = block_on(advance(&plan, &ports(&world), &commands)) {
+            return Found::Differs { text: format!("tick {}: {trouble}: {}", tick.tick, trouble.source) };
+        }
+        let ours = world.seen();
+        let differences = ours.differences(&tick.after);
+        witness.tick(&spec, tick, &ours);
+        if differences.is_empty() {
+            continue;
+        }
+        let text = format!("tick {}: {}", tick.tick, differences.join(", "));
+        match witness.explain(&differences) {
+            Some(Explained::Display(anomaly)) => {
+                display_only.get_or_insert((anomaly, text));
+            }
+            Some(Explained::Decision(anomaly)) => {
+                if let Err(stuck) = ends_well(&world, &plan) {
+                    return Found::Differs { text: format!("{text}; {anomaly:?}, but then {stuck}") };
+                }
+                return Found::OnPurpose { anomaly, text };
+            }
+            None => return Found::Differs { text },
+        }
+    }
+    finished(display_only, recording.ticks.len())
+}
+
+fn finished(display_only: Option<(Anomaly, String)>, ticks: usize) -> Found {
+    match display_only {
+        None => Found::Agrees { ticks },
+        Some((anomaly, text)) => Found::OnPurpose { anomaly, text: format!("{text}; same decisions in all {ticks} ticks") },
+    }
+}
+
+/// A plan that we refuse to run: is it one that Flagger gets stuck with?
+fn refused(recording: &Recording, errors: &PlanErrors) -> Found {
+    let text = format!("refused: {errors}");
+    match anomaly::of_plan(errors) {
+        // Whoever refuses a plan that works has to say so.
+        Some(_) if recording.ends_in("Succeeded") => Found::Differs { text: format!("{text}, and Flagger promotes") },
+        Some(anomaly) => Found::OnPurpose { anomaly, text },
+        None => Found::Differs { text },
+    }
+}
+
+fn compile(spec: &serde_json::Value) -> Result<(Plan, delivery_core::plan::Capabilities), PlanErrors> {
+    let (spec, capabilities) = spec::read(spec);
+    spec.compile(&capabilities).map(|(plan, _)| (plan, capabilities))
+}
+
+fn suspension(patch: &serde_json::Value, tick: usize) -> Option<Command> {
+    let suspend = patch.pointer("/spec/suspend")?.as_bool()?;
+    let order = if suspend { Order::Pause } else { Order::Resume };
+    Some(Command { id: format!("suspend-{tick}"), actor: "spec".into(), order })
+}
+
+fn ports<'w>(world: &'w World<'_>) -> Ports<'w> {
+    Ports {
+        clock: world,
+        store: world,
+        workload: world,
+        traffic: world,
+        metrics: world,
+        approver: world,
+        notifier: &delivery_core::port::Silent,
+    }
+}
+
+/// After a decision that differs on purpose, the run must come to an end, with pods under all the traffic.
+fn ends_well(world: &World<'_>, plan: &Plan) -> Result<(), String> {
+    for tick in 0..200 {
+        world.begin(1_000 + tick, plan.interval());
+        world.behave();
+        let now = block_on(advance(plan, &ports(world), &[])).map_err(|it| it.to_string())?;
+        let seen = world.seen();
+        if seen.traffic_without_pods() {
+            return Err(format!("traffic goes where no pods are: {seen:?}"));
+        }
+        if now.state.is_idle() && now.until.is_none() {
+            return Ok(());
+        }
+    }
+    Err(format!("it never ends: {:?}", world.seen()))
+}
+
+impl Seen {
+    fn traffic_without_pods(&self) -> bool {
+        let Some(route) = &self.route else { return false };
+        let pods = |side: &Option<recording::Pods>| side.as_ref().is_some_and(|it| it.replicas > 0);
+        (route.primary > 0 && !pods(&self.primary)) || (route.canary > 0 && !pods(&self.target))
+    }
+}
