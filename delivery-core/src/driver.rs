@@ -71,8 +71,8 @@ pub async fn advance(plan: &Plan, ports: &Ports<'_>, commands: &[Command]) -> Re
     let mut version = loaded.as_ref().map(|it| it.version);
     let mut state = loaded.map_or_else(|| State::new(ports.clock.now()), |Loaded { state, .. }| state);
     for _ in 0..TURN {
-        converge(plan, &state, ports, &mut troubles).await;
-        let (outcome, now) = decide(plan, &state, ports, commands, &mut troubles).await;
+        let routed = converge(plan, &state, ports, &mut troubles).await;
+        let (outcome, now) = decide(plan, &state, ports, routed, commands, &mut troubles).await;
         match outcome {
             Decision::Go(next, reason) => {
                 let Saved::Now(saved) = ports.store.save(&next, version).await? else {
@@ -105,14 +105,19 @@ enum Decision {
     Hold { until: Option<Timestamp>, why: Reason },
 }
 
-/// Makes the world equal to what the state wants. One actuator that fails does not stop the other: what came of it is
-/// observed, not believed.
-async fn converge(plan: &Plan, state: &State, ports: &Ports<'_>, troubles: &mut Vec<PortError>) {
+/// Makes the world equal to what the state wants, and tells whether the router took it. One actuator that fails does not
+/// stop the other: what came of it is observed, not believed.
+async fn converge(plan: &Plan, state: &State, ports: &Ports<'_>, troubles: &mut Vec<PortError>) -> bool {
     let want = desired(plan, state);
-    if let Some(routing) = &want.routing {
-        troubles.extend(ports.traffic.apply(routing).await.err());
+    let mut routed = true;
+    if let Some(routing) = &want.routing
+        && let Err(trouble) = ports.traffic.apply(routing).await
+    {
+        troubles.push(trouble);
+        routed = false;
     }
     troubles.extend(ports.workload.apply(&want.pods).await.err());
+    routed
 }
 
 /// Observes and decides, and answers questions until there is a decision.
@@ -120,12 +125,15 @@ async fn decide(
     plan: &Plan,
     state: &State,
     ports: &Ports<'_>,
+    routed: bool,
     commands: &[Command],
     troubles: &mut Vec<PortError>,
 ) -> (Decision, Timestamp) {
     let mut replies = Vec::new();
     loop {
-        let seen = observe(ports, commands, replies, troubles).await;
+        let mut seen = observe(ports, commands, replies, troubles).await;
+        // While the router has not taken the routing, one that was applied earlier may still come into force.
+        seen.in_force = seen.in_force.filter(|_| routed);
         let content = match step(plan, state, &seen) {
             Outcome::Go(next, reason) => return (Decision::Go(next, reason), seen.now),
             Outcome::Hold { until, why } => return (Decision::Hold { until, why }, seen.now),

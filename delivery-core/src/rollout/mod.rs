@@ -233,7 +233,8 @@ fn idle<'a>(plan: &'a Plan, state: &'a State, it: &Idle, seen: &Observation) -> 
     match readiness(plan, state, seen, Side::Primary) {
         Readiness::Unknown => look_again(plan, seen, Reason::NotReady { side: Side::Primary }),
         Readiness::Waiting { until } => look_until(plan, seen, until, Reason::NotReady { side: Side::Primary }),
-        Readiness::Ready if serving == Side::Canary => {
+        // The canary's side is needed for the new revision: first its traffic goes to whatever the primary serves.
+        Readiness::Ready | Readiness::Dead if serving == Side::Canary && serves(seen.primary.as_ref()) => {
             give_up(state, target, Reason::NewRevision, End::Superseded, seen)
         }
         Readiness::Dead if unchanged => look_again(plan, seen, Reason::NotReady { side: Side::Primary }),
@@ -443,9 +444,7 @@ fn enter<'a>(plan: &Plan, state: &State, run: &Run, at: usize, reason: Reason, s
             unready.canary = Some(now);
         }
         Step::Shift { weight, dwell } => {
-            // A primary that serves nothing gets no traffic back from the canary.
-            let least = if serves(seen.primary.as_ref()) { weight } else { weight.max(before.weight()) };
-            run.traffic = Traffic::Split(least);
+            run.traffic = Traffic::Split(weight);
             run.due = Some(now.after(dwell));
         }
         Step::Mirror { share } => run.traffic = Traffic::Mirror(share),
@@ -471,6 +470,10 @@ fn enter<'a>(plan: &Plan, state: &State, run: &Run, at: usize, reason: Reason, s
             run.traffic = Traffic::PRIMARY;
             run.due = Some(now.after(drain));
         }
+    }
+    if run.traffic.weight() < before.weight() && !serves(seen.primary.as_ref()) {
+        // A primary that serves nothing gets no traffic back from the canary.
+        run.traffic = before;
     }
     let in_force = run.traffic == before && seen.in_force == Some(before);
     run.steady = in_force.then(|| run.steady.unwrap_or(now));
@@ -598,7 +601,8 @@ fn readiness(plan: &Plan, state: &State, seen: &Observation, side: Side) -> Read
         Side::Primary => state.unready.primary,
         Side::Canary => state.unready.canary,
     };
-    let until = noted.unwrap_or(seen.now).after(plan.deadline);
+    // Where the platform knows since when, a time in which nobody drove the rollout does not count.
+    let until = pods.unready_since.or(noted).unwrap_or(seen.now).after(plan.deadline);
     if seen.now >= until { Readiness::Dead } else { Readiness::Waiting { until } }
 }
 

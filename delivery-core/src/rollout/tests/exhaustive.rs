@@ -1,0 +1,753 @@
+//! Every reachable state and edge of small plans.
+//!
+//! A node is what survives a crash (the saved [`State`]) and the world. The driver's operations, apply the routing, apply
+//! the pods, observe and step and save, are edges of their own and may happen in any order and any number of times:
+//! so a crash between any two of them, a repeat after it, and an operation that fails are all explored. The world may do
+//! anything in between: routers lag, pods come and go, time passes, revisions are pushed, commands arrive, answers are
+//! good, bad, empty or missing, and facts are unknown.
+//!
+//! Invariants are checked on edges as well as on states, because "no data lets a round pass" leaves no bad state behind.
+//! The number of nodes is pinned: a smaller exploration is a broken one. And deliberately planted bugs must be caught.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
+use core::time::Duration;
+use std::collections::HashMap;
+use std::println;
+
+use crate::analysis::{Act, Sample};
+use crate::plan::{
+    AbTest, BlueGreen, Canary, Capabilities, Gate, GateKind, MatchRule, MetricSpec, MirrorFirst, Plan, Spec, Step,
+    Strategy, Text,
+};
+use crate::port::{Answer, CanaryWish, Pods, Traffic};
+use crate::rollout::{
+    Command, Content, Desired, End, Idle, Observation, Order, Outcome, Phase, Question, Reason, Reply, Retreat, Side,
+    Stage, State, desired, readiness, step,
+};
+use crate::{Revision, Timestamp};
+
+const NOW: Timestamp = Timestamp::from_millis(1_000_000);
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// A decision machine: ours, or one with a bug.
+trait Machine {
+    fn step<'a>(&self, plan: &'a Plan, state: &'a State, seen: &Observation) -> Outcome<'a> {
+        step(plan, state, seen)
+    }
+
+    fn desired(&self, plan: &Plan, state: &State) -> Desired {
+        desired(plan, state)
+    }
+}
+
+struct Ours;
+impl Machine for Ours {}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct World {
+    target: u8,
+    pushes: u8,
+    primary: Pod,
+    canary: Pod,
+    /// What the router was told, and what it does.
+    applied: Traffic,
+    in_force: Traffic,
+}
+
+/// One side: its revision (0 for no pods), and whether its pods take requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Pod {
+    revision: u8,
+    ready: bool,
+}
+
+/// What the checker remembers of a run, beside what the machine does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Ghost {
+    rounds: u8,
+    approvals: u8,
+    /// The revision that may not have traffic, and when that ends: with another target, or a retry.
+    banned: u8,
+}
+
+#[derive(Clone, Debug)]
+struct Node {
+    state: State,
+    world: World,
+    ghost: Ghost,
+}
+
+fn revision(number: u8) -> Revision {
+    Revision::new(&format!("r{number}")).unwrap()
+}
+
+fn number(revision: &Revision) -> u8 {
+    revision.as_str()[1..].parse().unwrap()
+}
+
+impl Node {
+    fn first() -> Self {
+        let primary = Pod { revision: 1, ready: true };
+        let world = World {
+            target: 2,
+            pushes: 2,
+            primary,
+            canary: Pod { revision: 0, ready: false },
+            applied: Traffic::PRIMARY,
+            in_force: Traffic::PRIMARY,
+        };
+        Self { state: State::initialized(revision(1)), world, ghost: Ghost::default() }
+    }
+
+    /// As the driver observes: what is in force counts only after the wanted routing was applied. Before that, something
+    /// that was applied earlier may still come into force.
+    fn observe(&self, want: &Desired) -> Observation {
+        let applied = want.routing.as_ref().is_none_or(|it| it.traffic == self.world.applied);
+        let pods = |pod: &Pod| match pod.revision {
+            0 => Pods::default(),
+            number => Pods {
+                revision: Some(revision(number)),
+                wanted: 1,
+                total: 1,
+                updated: 1,
+                available: pod.ready.into(),
+                unready_since: None,
+            },
+        };
+        Observation {
+            now: NOW,
+            target: Some(revision(self.world.target)),
+            primary: Some(pods(&self.world.primary)),
+            canary: Some(pods(&self.world.canary)),
+            in_force: applied.then_some(self.world.in_force),
+            replies: Vec::new(),
+            commands: Vec::new(),
+        }
+    }
+
+    /// Two nodes that nothing can tell apart are the same: only how long ago something was matters, and only as far as a
+    /// rule asks.
+    fn settle(mut self) -> Self {
+        let state = &mut self.state;
+        state.sequence = 0;
+        state.outbox.clear();
+        state.commands.clear();
+        state.dropped = 0;
+        let old = NOW.before(INTERVAL);
+        for since in [&mut state.unready.primary, &mut state.unready.canary] {
+            *since = since.map(|it| it.max(old));
+        }
+        match &mut state.stage {
+            Stage::Rollout(run) => {
+                run.due = run.due.map(|due| due.max(NOW));
+                run.entered = NOW;
+                run.steady = run.steady.map(|_| NOW);
+                run.evidence.clear();
+                run.denials = run.denials.min(1);
+                run.checks.consecutive = 0;
+                run.checks.inconclusive = 0;
+                run.checks.errors = 0;
+            }
+            Stage::Retreat(retreat) => {
+                retreat.why = Reason::PlanChanged;
+                retreat.checks = crate::analysis::Checks::default();
+            }
+            Stage::Idle(Idle::Failed { why, checks, .. }) => {
+                *why = Reason::PlanChanged;
+                *checks = crate::analysis::Checks::default();
+            }
+            Stage::Idle(Idle::Succeeded { checks }) => *checks = crate::analysis::Checks::default(),
+            Stage::Idle(Idle::Initialized) | Stage::Bootstrap(_) => {}
+        }
+        self
+    }
+
+    fn older(&self, by: Duration) -> Self {
+        let mut node = self.clone();
+        for since in [&mut node.state.unready.primary, &mut node.state.unready.canary] {
+            *since = since.map(|it| it.before(by));
+        }
+        if let Stage::Rollout(run) = &mut node.state.stage {
+            run.due = run.due.map(|due| due.before(by));
+        }
+        node
+    }
+
+    /// The whole node as a number; the text of the state leaves no field out.
+    fn key(&self) -> u128 {
+        let text = serde_json::to_vec(&self.state).unwrap();
+        let hash = |salt: u64| {
+            let mut hasher = std::hash::DefaultHasher::new();
+            (salt, &text, &self.world, &self.ghost).hash(&mut hasher);
+            hasher.finish()
+        };
+        u128::from(hash(1)) << 64 | u128::from(hash(2))
+    }
+}
+
+/// What may happen, and what must not.
+struct Check<'m> {
+    plan: Plan,
+    machine: &'m dyn Machine,
+    required_rounds: u8,
+    required_approvals: u8,
+}
+
+type Edges = Vec<(&'static str, Node)>;
+
+impl<'m> Check<'m> {
+    fn new(spec: &Spec, machine: &'m dyn Machine) -> Self {
+        let (plan, _) = spec.compile(&Capabilities::ALL).unwrap();
+        let rounds = |step: &Step| if let Step::Analyse { rounds } = step { *rounds } else { 0 };
+        let required_rounds = plan.steps().iter().map(rounds).sum::<u32>();
+        let required_approvals = plan.steps().iter().filter(|it| matches!(it, Step::Gate(_))).count();
+        Self {
+            plan,
+            machine,
+            required_rounds: required_rounds.try_into().unwrap(),
+            required_approvals: required_approvals.try_into().unwrap(),
+        }
+    }
+
+    /// Everything that can happen next.
+    fn edges(&self, node: &Node) -> Result<Edges, String> {
+        let mut edges = Vec::new();
+        let want = self.machine.desired(&self.plan, &node.state);
+        if let Some(routing) = &want.routing {
+            let mut next = node.clone();
+            next.world.applied = routing.traffic;
+            edges.push(("the routing is applied", next));
+        }
+        edges.push(("the pods are applied", self.apply_pods(node, &want)?));
+        self.steps(node, &want, &mut edges)?;
+        self.happen(node, &mut edges);
+        for (what, next) in &edges {
+            physical(next).map_err(|why| format!("{what}: {why}"))?;
+        }
+        Ok(edges)
+    }
+
+    fn apply_pods(&self, node: &Node, want: &Desired) -> Result<Node, String> {
+        let mut next = node.clone();
+        let world = &mut next.world;
+        if let Some(primary) = &want.pods.primary
+            && world.primary.revision != number(primary)
+        {
+            // Replaced pod by pod: it may or may not be ready meanwhile; here it is not, until it is again.
+            world.primary = Pod { revision: number(primary), ready: false };
+        }
+        match &want.pods.canary {
+            CanaryWish::AsIs => {}
+            CanaryWish::Down if world.in_force.reaches_canary() => {
+                return Err(format!("pods go while they have traffic: {}", world.in_force));
+            }
+            CanaryWish::Down => world.canary = Pod { revision: 0, ready: false },
+            CanaryWish::Up { revision, .. } => {
+                let wanted = number(revision);
+                if world.canary.revision != wanted {
+                    world.canary = Pod { revision: wanted, ready: false };
+                }
+            }
+        }
+        Ok(next)
+    }
+
+    /// Observe and step, with all answers, with facts missing, and with every command.
+    fn steps(&self, node: &Node, want: &Desired, edges: &mut Edges) -> Result<(), String> {
+        let full = node.observe(want);
+        self.answered("a step", node, full.clone(), edges)?;
+        for unknown in 0..5_u8 {
+            let mut seen = full.clone();
+            let nothing = unknown == 4;
+            if unknown == 0 || nothing {
+                seen.target = None;
+            }
+            if unknown == 1 || nothing {
+                seen.primary = None;
+            }
+            if unknown == 2 || nothing {
+                seen.canary = None;
+            }
+            if unknown == 3 || nothing {
+                seen.in_force = None;
+            }
+            self.answered("a step that sees less", node, seen, edges)?;
+        }
+        for order in [Order::Approve, Order::Promote, Order::Pause, Order::Resume, Order::Abort, Order::Retry] {
+            let command = Command { id: "now".to_string(), actor: "somebody".to_string(), order };
+            let seen = Observation { commands: vec![command], ..full.clone() };
+            self.answered("a command", node, seen, edges)?;
+        }
+        Ok(())
+    }
+
+    fn answered(&self, what: &'static str, node: &Node, seen: Observation, edges: &mut Edges) -> Result<(), String> {
+        match self.machine.step(&self.plan, &node.state, &seen) {
+            Outcome::Hold { .. } => Ok(()),
+            Outcome::Go(next, reason) => {
+                let next = Node { state: *next, ..node.clone() };
+                edges.push((what, self.decided(node, next, &reason, &seen)?));
+                Ok(())
+            }
+            Outcome::Ask(question) => {
+                // An answer to an earlier question is no answer to this one.
+                let mut late = seen.clone();
+                late.replies.extend(answers(&question, node.state.sequence.wrapping_sub(1)).into_iter().map(|it| it.0));
+                let still = self.machine.step(&self.plan, &node.state, &late);
+                if still != Outcome::Ask(question.clone()) {
+                    return Err("an answer that came too late was taken".to_string());
+                }
+                for (reply, good) in answers(&question, node.state.sequence) {
+                    let mut seen = seen.clone();
+                    seen.replies.push(reply);
+                    let mut after = Vec::new();
+                    self.answered(what, node, seen, &mut after)?;
+                    for (_, next) in &after {
+                        let measured = matches!(question, Question::Measure { .. });
+                        if measured && !good && progress(&next.state) > progress(&node.state) {
+                            return Err("a round passed without good data".to_string());
+                        }
+                    }
+                    edges.extend(after);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The rules for a decision.
+    fn decided(&self, before: &Node, mut after: Node, reason: &Reason, seen: &Observation) -> Result<Node, String> {
+        let (was, is) = (&before.state, &after.state);
+        let ready = |pods: &Option<Pods>, wanted: &Revision| {
+            pods.as_ref().is_some_and(|pods| readiness::is_ready(pods, wanted, 100))
+        };
+        let (share_before, share) = (was.traffic(), is.traffic());
+        if let Stage::Rollout(run) = &is.stage
+            && more_canary(share_before, share)
+            && !ready(&seen.canary, &run.revision)
+        {
+            return Err(format!("{share} although the canary was not observed ready"));
+        }
+        let canary_serves = |state: &State| matches!(state.stage, Stage::Idle(Idle::Failed { serving: Side::Canary, .. }));
+        if canary_serves(is)
+            && !canary_serves(was)
+            && !ready(&seen.canary, is.primary.as_ref().unwrap())
+        {
+            return Err("the canary serves although it was not observed ready".to_string());
+        }
+        let less_canary = share_before.reaches_canary() && share.weight() < share_before.weight();
+        if less_canary && !readiness::serves(seen.primary.as_ref()) {
+            return Err(format!("{share} although the primary was not observed to serve"));
+        }
+        let (pods_before, pods) = (desired(&self.plan, was).pods, desired(&self.plan, is).pods);
+        if pods.canary == CanaryWish::Down
+            && pods_before.canary != CanaryWish::Down
+            && !matches!(seen.in_force, Some(traffic) if !traffic.reaches_canary())
+        {
+            return Err("pods go although traffic was not observed to have left them".to_string());
+        }
+        let runs = |pods: &CanaryWish| if let CanaryWish::Up { revision, .. } = pods { Some(revision.clone()) } else { None };
+        if let (Some(traffic), Some(new)) = (seen.in_force, runs(&pods.canary))
+            && traffic.reaches_canary()
+            && runs(&pods_before.canary).as_ref() != Some(&new)
+            && readiness::serves(seen.primary.as_ref())
+        {
+            return Err(format!("{new} is put under {traffic} although the primary serves"));
+        }
+        let command = matches!(reason, Reason::Commanded { ignored: None, .. });
+        let ghost = &mut after.ghost;
+        if matches!(reason, Reason::NewRevision | Reason::TrafficBack) || !matches!(is.stage, Stage::Rollout(_)) {
+            (ghost.rounds, ghost.approvals) = (0, 0);
+        }
+        if let (Stage::Rollout(run), Reason::RoundPassed { .. }) = (&was.stage, reason)
+            && matches!(run.step, Step::Analyse { .. })
+        {
+            ghost.rounds = ghost.rounds.saturating_add(1).min(self.required_rounds);
+        }
+        if matches!(reason, Reason::Approved { .. }) {
+            ghost.approvals = ghost.approvals.saturating_add(1).min(self.required_approvals);
+        }
+        if pods.primary != pods_before.primary
+            && !command
+            && (ghost.rounds, ghost.approvals) != (self.required_rounds, self.required_approvals)
+        {
+            return Err(format!("the primary's template changes after {ghost:?}"));
+        }
+        match &is.stage {
+            Stage::Retreat(Retreat { end: End::Failed, revision, .. }) => ghost.banned = number(revision),
+            Stage::Idle(Idle::Failed { refused: Some(revision), serving: Side::Primary, .. }) => {
+                ghost.banned = number(revision);
+            }
+            Stage::Rollout(run) if number(&run.revision) == ghost.banned => {
+                return Err(format!("{} was refused and is brought forward again", run.revision));
+            }
+            _ => {}
+        }
+        if command && matches!(was.stage, Stage::Idle(Idle::Failed { .. })) {
+            ghost.banned = 0;
+        }
+        Ok(after)
+    }
+
+    /// What the world does by itself, and what people do to it.
+    fn happen(&self, node: &Node, edges: &mut Edges) {
+        let mut happen = |what, change: &dyn Fn(&mut World)| {
+            let mut next = node.clone();
+            change(&mut next.world);
+            if next.world != node.world {
+                edges.push((what, next));
+            }
+        };
+        happen("the routing comes into force", &|world| world.in_force = world.applied);
+        happen("the primary changes its mind", &|world| world.primary.ready = !world.primary.ready);
+        if node.world.canary.revision != 0 {
+            happen("the canary changes its mind", &|world| world.canary.ready = !world.canary.ready);
+        }
+        edges.push(("time passes", node.older(INTERVAL)));
+        for target in [1, 2, 3] {
+            if node.world.pushes > 0 && node.world.target != target {
+                let mut next = node.clone();
+                next.world.pushes -= 1;
+                next.world.target = target;
+                next.ghost.banned = 0;
+                edges.push(("somebody pushes", next));
+            }
+        }
+    }
+
+    /// The end that a well-behaved world comes to from here; with good answers, or bad ones.
+    fn ends(&self, node: &Node, good: bool, known: &mut BTreeSet<u128>) -> Result<(), String> {
+        let mut path = Vec::new();
+        let mut node = node.clone();
+        // A pause waits for a person.
+        node.state.paused = None;
+        for _ in 0..120 {
+            node = node.settle();
+            let key = node.key();
+            if known.contains(&key) {
+                known.extend(path);
+                return Ok(());
+            }
+            path.push(key);
+            let want = self.machine.desired(&self.plan, &node.state);
+            node = self.apply_pods(&node, &want)?;
+            if let Some(routing) = &want.routing {
+                node.world.applied = routing.traffic;
+            }
+            node.world.in_force = node.world.applied;
+            node.world.primary.ready = true;
+            node.world.canary.ready = node.world.canary.revision != 0;
+            let mut seen = node.observe(&want);
+            loop {
+                match self.machine.step(&self.plan, &node.state, &seen) {
+                    Outcome::Go(next, _) => {
+                        node.state = *next;
+                        break;
+                    }
+                    Outcome::Ask(question) => {
+                        let wanted = |(_, is_good): &(Reply, bool)| *is_good == good;
+                        let reply = answers(&question, node.state.sequence).into_iter().find(wanted).unwrap().0;
+                        seen.replies.push(reply);
+                    }
+                    Outcome::Hold { until: Some(_), .. } => {
+                        node = node.older(INTERVAL);
+                        break;
+                    }
+                    Outcome::Hold { until: None, why } => {
+                        return self.right_end(&node, &why).map(|()| known.extend(path));
+                    }
+                }
+            }
+        }
+        // Asked for ever and never approved: a person's turn.
+        let waiting = matches!(node.state.phase(), Phase::Waiting | Phase::WaitingPromotion);
+        if waiting && !good { Ok(()) } else { Err(format!("no end: {:?} {:?}", node.state.stage, node.world)) }
+    }
+
+    fn right_end(&self, node: &Node, why: &Reason) -> Result<(), String> {
+        let Node { state, world, .. } = node;
+        let wanted = revision(world.target);
+        let refused = matches!(&state.stage, Stage::Idle(Idle::Failed { refused: Some(it), .. }) if *it == wanted);
+        let at_rest = matches!(state.stage, Stage::Idle(_)) && (state.primary.as_ref() == Some(&wanted) || refused);
+        let want = self.machine.desired(&self.plan, state);
+        let converged = want.routing.is_none_or(|it| it.traffic == world.in_force)
+            && want.pods.primary.is_none_or(|it| number(&it) == world.primary.revision);
+        if at_rest && converged { Ok(()) } else { Err(format!("a wrong end ({why}): {:?} {world:?}", state.stage)) }
+    }
+
+    /// All nodes, or the story of the first violation.
+    fn explore(&self, limit: usize) -> Result<Explored, String> {
+        let mut index: HashMap<u128, u32> = HashMap::new();
+        let mut nodes: Vec<(u32, &'static str)> = Vec::new();
+        let mut queue = VecDeque::new();
+        let mut explored = Explored::default();
+        let (mut ends_well, mut ends_badly) = (BTreeSet::new(), BTreeSet::new());
+        let first = Node::first().settle();
+        index.insert(first.key(), 0);
+        nodes.push((0, "at first"));
+        queue.push_back((0, first));
+        while let Some((at, node)) = queue.pop_front() {
+            let story = |why: String| {
+                let mut story = vec![why];
+                let mut at = at;
+                while at != 0 {
+                    let (parent, what) = nodes[usize::try_from(at).unwrap()];
+                    story.push(what.to_string());
+                    at = parent;
+                }
+                story.reverse();
+                format!("{}\nin {:?}\n{:?}\n{:?}", story.join(" → "), node.state.stage, node.world, node.ghost)
+            };
+            explored.phases.insert(node.state.phase());
+            self.ends(&node, true, &mut ends_well).map_err(story)?;
+            self.ends(&node, false, &mut ends_badly).map_err(story)?;
+            let edges = self.edges(&node).map_err(story)?;
+            explored.edges += edges.len();
+            for (what, next) in edges {
+                let next = next.settle();
+                let number = u32::try_from(nodes.len()).unwrap();
+                if let std::collections::hash_map::Entry::Vacant(free) = index.entry(next.key()) {
+                    free.insert(number);
+                    nodes.push((at, what));
+                    queue.push_back((number, next));
+                }
+            }
+            if nodes.len() > limit {
+                return Err(format!("more than {limit} states"));
+            }
+        }
+        explored.states = nodes.len();
+        Ok(explored)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Explored {
+    states: usize,
+    edges: usize,
+    phases: BTreeSet<Phase>,
+}
+
+/// All answers to a question, and whether they are good for the rollout.
+fn answers(question: &Question<'_>, sequence: u64) -> Vec<(Reply, bool)> {
+    let reply = |content, good| (Reply { sequence, content }, good);
+    match question {
+        Question::Gate(gate) => {
+            let said = |said| Content::Gate { kind: gate.kind, name: gate.name.clone(), said };
+            let stops = gate.kind == GateKind::Rollback;
+            vec![
+                reply(said(Ok(Answer::Approved)), !stops),
+                reply(said(Ok(Answer::Denied(String::new()))), stops),
+                reply(said(Err("unreachable".to_string())), false),
+            ]
+        }
+        Question::Measure { .. } => {
+            let of = |value| BTreeMap::from([("good".to_string(), value)]);
+            vec![
+                reply(Content::Measured(of(Sample::Value(1.0))), true),
+                reply(Content::Measured(of(Sample::Value(0.0))), false),
+                reply(Content::Measured(of(Sample::Value(f64::NAN))), false),
+                reply(Content::Measured(BTreeMap::new()), false),
+            ]
+        }
+    }
+}
+
+/// How far a run is: its step, and the rounds in it.
+fn progress(state: &State) -> (usize, u32, bool) {
+    match &state.stage {
+        Stage::Rollout(run) => (run.at, run.rounds, run.promoting),
+        Stage::Bootstrap(_) | Stage::Idle(_) | Stage::Retreat(_) => (0, 0, false),
+    }
+}
+
+fn more_canary(before: Traffic, after: Traffic) -> bool {
+    after.weight() > before.weight() || after.reaches_canary() && !before.reaches_canary()
+}
+
+/// What must hold in the world itself.
+fn physical(node: &Node) -> Result<(), String> {
+    let World { canary, in_force, .. } = &node.world;
+    if canary.revision == 0 && in_force.reaches_canary() {
+        return Err(format!("{in_force}, and the canary has no pods"));
+    }
+    Ok(())
+}
+
+fn spec(strategy: Strategy) -> Spec {
+    Spec {
+        interval: INTERVAL,
+        deadline: INTERVAL,
+        threshold: 2,
+        metrics: vec![MetricSpec::at_least("good", 1.0)],
+        ..Spec::new(strategy)
+    }
+}
+
+fn canary(weights: &[f64]) -> Canary {
+    Canary { step_weights: weights.to_vec(), ..Canary::default() }
+}
+
+fn every_state_is_safe_and_comes_to_an_end(spec: &Spec, pinned: (usize, usize)) {
+    let explored = Check::new(spec, &Ours).explore(3_000_000).unwrap_or_else(|story| panic!("{story}"));
+    println!("{} states, {} edges", explored.states, explored.edges);
+    use Phase::{Failed, Finalising, Progressing, Promoting, RollingBack, Succeeded};
+    for phase in [Progressing, Promoting, Finalising, RollingBack, Succeeded, Failed] {
+        assert!(explored.phases.contains(&phase), "{phase} was never reached");
+    }
+    assert_eq!((explored.states, explored.edges), pinned, "a smaller exploration is a broken one");
+}
+
+#[test]
+fn a_canary_with_three_weights() {
+    every_state_is_safe_and_comes_to_an_end(&spec(Strategy::Canary(canary(&[10.0, 30.0, 60.0]))), (0, 0));
+}
+
+#[test]
+fn blue_green() {
+    let blue_green = BlueGreen { iterations: 1, mirror: None };
+    every_state_is_safe_and_comes_to_an_end(&spec(Strategy::BlueGreen(blue_green)), (0, 0));
+}
+
+#[test]
+fn an_a_b_test() {
+    let condition = (String::from("x-canary"), Text::Exact(String::from("1")));
+    let rules = vec![MatchRule { headers: BTreeMap::from([condition]) }];
+    every_state_is_safe_and_comes_to_an_end(&spec(Strategy::AbTest(AbTest { iterations: 1, rules })), (0, 0));
+}
+
+#[test]
+fn copies_first() {
+    let first = MirrorFirst { share: 100.0, canary: canary(&[50.0]) };
+    every_state_is_safe_and_comes_to_an_end(&spec(Strategy::MirrorFirst(first)), (0, 0));
+}
+
+#[test]
+fn a_gradual_promotion() {
+    let gradual = Canary { step_weight_promotion: Some(50.0), ..canary(&[100.0]) };
+    every_state_is_safe_and_comes_to_an_end(&spec(Strategy::Canary(gradual)), (0, 0));
+}
+
+#[test]
+fn gates_of_every_kind() {
+    let gates = GateKind::ALL.map(|kind| Gate::new(kind, "gate")).to_vec();
+    let gated = Spec { gates, act: Some(Act::AtOnce), ..spec(Strategy::Canary(canary(&[50.0]))) };
+    every_state_is_safe_and_comes_to_an_end(&gated, (0, 0));
+}
+
+/// Bugs that were planted on purpose. A check that has never failed may be looking at the wrong side of a step.
+mod mutants {
+    use super::*;
+
+    /// The story of a violation that the check finds in a machine.
+    fn caught(machine: &dyn Machine, why: &str) {
+        let spec = spec(Strategy::Canary(canary(&[50.0])));
+        let story = Check::new(&spec, machine).explore(400_000).expect_err("the bug was not found");
+        assert!(story.contains(why), "another bug than the planted one: {story}");
+    }
+
+    #[test]
+    fn silence_is_taken_for_consent() {
+        struct Mutant;
+        impl Machine for Mutant {
+            fn step<'a>(&self, plan: &'a Plan, state: &'a State, seen: &Observation) -> Outcome<'a> {
+                let mut seen = seen.clone();
+                for reply in &mut seen.replies {
+                    if let Content::Measured(samples) = &mut reply.content {
+                        let missing = samples.get("good").is_none_or(|it| *it != Sample::Value(0.0));
+                        if missing {
+                            samples.insert("good".to_string(), Sample::Value(1.0));
+                        }
+                    }
+                }
+                step(plan, state, &seen)
+            }
+        }
+        caught(&Mutant, "a round passed without good data");
+    }
+
+    #[test]
+    fn what_was_asked_for_is_taken_for_done() {
+        struct Mutant;
+        impl Machine for Mutant {
+            fn step<'a>(&self, plan: &'a Plan, state: &'a State, seen: &Observation) -> Outcome<'a> {
+                step(plan, state, &Observation { in_force: Some(state.traffic()), ..seen.clone() })
+            }
+        }
+        caught(&Mutant, "pods go");
+    }
+
+    #[test]
+    fn a_refusal_is_forgotten() {
+        struct Mutant;
+        impl Machine for Mutant {
+            fn step<'a>(&self, plan: &'a Plan, state: &'a State, seen: &Observation) -> Outcome<'a> {
+                let mut outcome = step(plan, state, seen);
+                if let Outcome::Go(next, _) = &mut outcome
+                    && let Stage::Idle(Idle::Failed { refused, .. }) = &mut next.stage
+                {
+                    *refused = None;
+                }
+                outcome
+            }
+        }
+        caught(&Mutant, "brought forward again");
+    }
+
+    #[test]
+    fn pods_go_before_the_traffic() {
+        struct Mutant;
+        impl Machine for Mutant {
+            fn desired(&self, plan: &Plan, state: &State) -> Desired {
+                let mut want = desired(plan, state);
+                if matches!(state.stage, Stage::Retreat(_)) {
+                    want.pods.canary = CanaryWish::Down;
+                }
+                want
+            }
+        }
+        caught(&Mutant, "pods go while they have traffic");
+    }
+
+    #[test]
+    fn a_side_without_pods_is_ready() {
+        struct Mutant;
+        impl Machine for Mutant {
+            fn step<'a>(&self, plan: &'a Plan, state: &'a State, seen: &Observation) -> Outcome<'a> {
+                let mut seen = seen.clone();
+                if let (Some(canary), Stage::Rollout(run)) = (&mut seen.canary, &state.stage)
+                    && canary.wanted == 0
+                {
+                    let revision = Some(run.revision.clone());
+                    *canary = Pods { revision, wanted: 1, total: 1, updated: 1, available: 1, unready_since: None };
+                }
+                step(plan, state, &seen)
+            }
+        }
+        caught(&Mutant, "although the canary was not observed ready");
+    }
+
+    #[test]
+    fn the_promotion_does_not_wait_for_the_primary() {
+        struct Mutant;
+        impl Machine for Mutant {
+            fn step<'a>(&self, plan: &'a Plan, state: &'a State, seen: &Observation) -> Outcome<'a> {
+                let mut seen = seen.clone();
+                if let (Some(primary), Stage::Rollout(run)) = (&mut seen.primary, &state.stage)
+                    && run.promoting
+                {
+                    primary.revision = Some(run.revision.clone());
+                    primary.available = primary.wanted;
+                }
+                step(plan, state, &seen)
+            }
+        }
+        caught(&Mutant, "although the primary was not observed to serve");
+    }
+}

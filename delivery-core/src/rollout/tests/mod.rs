@@ -1,0 +1,3 @@
+//! Stories, anomalies, and the exhaustive check.
+
+mod exhaustive;
