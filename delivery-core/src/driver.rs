@@ -6,7 +6,7 @@ mod join;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::error::Error;
 
@@ -16,9 +16,7 @@ use crate::port::{
     Approver, Clock, GateQuestion, Loaded, Measure, MetricSource, Notifier, PortError, Saved, StateStore,
     TrafficRouter, Version, Workload,
 };
-use crate::rollout::{
-    Command, Content, Observation, Outcome, Question, Reason, Reply, State, desired, step,
-};
+use crate::rollout::{Command, Content, Observation, Outcome, Question, Reason, Reply, State, desired, step};
 use crate::time::Timestamp;
 
 /// The ports that a rollout runs on.
@@ -77,7 +75,12 @@ pub async fn advance(plan: &Plan, ports: &Ports<'_>, commands: &[Command]) -> Re
             Decision::Go(next, reason) => {
                 let Saved::Now(saved) = ports.store.save(&next, version).await? else {
                     // Somebody else decided: look again at what they saved.
-                    return Ok(Advance { state, until: Some(now), why: Reason::NotDue, troubles });
+                    return Ok(Advance {
+                        state,
+                        until: Some(now),
+                        why: Reason::NotDue,
+                        troubles,
+                    });
                 };
                 let ended = next.is_idle() && !state.is_idle();
                 (state, version) = (*next, Some(saved));
@@ -85,19 +88,34 @@ pub async fn advance(plan: &Plan, ports: &Ports<'_>, commands: &[Command]) -> Re
                     // Whoever calls sees every end, even if the next run starts right away.
                     converge(plan, &state, ports, &mut troubles).await;
                     tell(&mut state, version, ports, &mut troubles).await;
-                    return Ok(Advance { state, until: Some(now), why: reason, troubles });
+                    return Ok(Advance {
+                        state,
+                        until: Some(now),
+                        why: reason,
+                        troubles,
+                    });
                 }
             }
             Decision::Hold { until, why } => {
                 tell(&mut state, version, ports, &mut troubles).await;
                 let soon = (!troubles.is_empty()).then(|| now.after(plan.poll()));
                 let until = [until, soon].into_iter().flatten().min();
-                return Ok(Advance { state, until, why, troubles });
+                return Ok(Advance {
+                    state,
+                    until,
+                    why,
+                    troubles,
+                });
             }
         }
     }
     let until = Some(ports.clock.now());
-    Ok(Advance { state, until, why: Reason::NotDue, troubles })
+    Ok(Advance {
+        state,
+        until,
+        why: Reason::NotDue,
+        troubles,
+    })
 }
 
 enum Decision {
@@ -141,7 +159,10 @@ async fn decide(
             Outcome::Ask(Question::Measure { since }) => measure(plan, state, since, ports).await,
         };
         replies = seen.replies;
-        replies.push(Reply { sequence: state.sequence, content });
+        replies.push(Reply {
+            sequence: state.sequence,
+            content,
+        });
     }
 }
 
@@ -177,24 +198,38 @@ async fn ask(gate: &Gate, state: &State, ports: &Ports<'_>) -> Content {
         Some(revision) => {
             // The same after a crash, because the sequence is saved; another for every other question.
             let key = format!("{revision}/{}/{}/{}", state.sequence, gate.kind, gate.name);
-            let question =
-                GateQuestion { gate, revision, phase: state.phase(), checks: state.checks(), key: &key };
+            let question = GateQuestion {
+                gate,
+                revision,
+                phase: state.phase(),
+                checks: state.checks(),
+                key: &key,
+            };
             ports.approver.ask(&question).await.map_err(|it| chain(&it))
         }
     };
-    Content::Gate { kind: gate.kind, name: gate.name.clone(), said }
+    Content::Gate {
+        kind: gate.kind,
+        name: gate.name.clone(),
+        said,
+    }
 }
 
 /// Measures everything at the same time: a round takes as long as its slowest metric.
 async fn measure(plan: &Plan, state: &State, since: Timestamp, ports: &Ports<'_>) -> Content {
-    let Some(canary) = state.revision() else { return Content::Measured(BTreeMap::new()) };
+    let Some(canary) = state.revision() else {
+        return Content::Measured(BTreeMap::new());
+    };
     let to = ports.clock.now();
     let asked: Vec<Measure<'_>> = plan
         .metrics()
         .iter()
         .map(|metric| Measure {
             metric,
-            window: Window { from: to.before(metric.window).max(since), to },
+            window: Window {
+                from: to.before(metric.window).max(since),
+                to,
+            },
             canary,
             primary: state.primary.as_ref(),
             weight: state.traffic().weight(),
@@ -204,7 +239,10 @@ async fn measure(plan: &Plan, state: &State, since: Timestamp, ports: &Ports<'_>
     let sample = |said: Result<Sample, PortError>| {
         said.unwrap_or_else(|it| Sample::Nothing(Nothing::Unreachable(chain(&it))))
     };
-    let named = asked.iter().map(|it| it.metric.name.clone()).zip(samples.into_iter().map(sample));
+    let named = asked
+        .iter()
+        .map(|it| it.metric.name.clone())
+        .zip(samples.into_iter().map(sample));
     Content::Measured(named.collect())
 }
 
@@ -235,7 +273,7 @@ fn chain(error: &dyn Error) -> String {
     let mut cause = error.source();
     while let Some(error) = cause {
         text.push_str(": ");
-        text.push_str(&format!("{error}"));
+        text.push_str(&error.to_string());
         cause = error.source();
     }
     text

@@ -22,7 +22,9 @@ impl Weight {
     /// # Errors
     /// [`NoWeight`] above 100.
     pub fn percent(percent: u32) -> Result<Self, NoWeight> {
-        percent.checked_mul(100).map_or(Err(NoWeight::new(f64::from(percent))), Self::hundredths)
+        percent
+            .checked_mul(100)
+            .map_or(Err(NoWeight::new(f64::from(percent))), Self::hundredths)
     }
 
     /// Hundredths of a percent, `0..=10_000`.
@@ -38,7 +40,11 @@ impl Weight {
     }
 
     pub(crate) const fn hundredths_const(hundredths: u16) -> Option<Self> {
-        if hundredths <= Self::WHOLE.0 { Some(Self(hundredths)) } else { None }
+        if hundredths <= Self::WHOLE.0 {
+            Some(Self(hundredths))
+        } else {
+            None
+        }
     }
 
     /// The share in hundredths of a percent, `0..=10_000`.
@@ -91,7 +97,11 @@ impl TryFrom<f64> for Weight {
             }
         }
         let off = f64::from(low) - hundredths;
-        if off.abs() < 1e-6 { Ok(Self(low)) } else { Err(wrong) }
+        if off.abs() < 1e-6 {
+            Ok(Self(low))
+        } else {
+            Err(wrong)
+        }
     }
 }
 
@@ -132,7 +142,9 @@ impl Split {
     /// All traffic to the primary.
     pub const PRIMARY: Self = Self { canary: Weight::ZERO };
     /// All traffic to the canary.
-    pub const CANARY: Self = Self { canary: Weight::WHOLE };
+    pub const CANARY: Self = Self {
+        canary: Weight::WHOLE,
+    };
 
     /// A split with this share for the canary.
     pub const fn canary(canary: Weight) -> Self {

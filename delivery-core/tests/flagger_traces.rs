@@ -4,6 +4,18 @@
 //! the environment variable `FLAGGER_TRACES`. One line per scenario says whether the engine agrees; a difference is
 //! accepted only when the mechanism at work is one of the anomalies in `flagger_traces/anomaly.rs`.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::expect_used,
+    clippy::float_cmp,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test may panic"
+)]
+
 #[path = "flagger_traces/anomaly.rs"]
 mod anomaly;
 #[path = "flagger_traces/recording.rs"]
@@ -78,21 +90,21 @@ fn replay(recording: &Recording) -> Found {
     };
     world.set_capabilities(capabilities);
     if !recording.from_start {
-        let state = State::initialized(world.revision_of(&recording.initial));
+        let state = State::initialized(World::revision_of(&recording.initial));
         block_on(world.save(&state, None)).expect("saving in memory");
     }
     let mut witness = Witness::new(recording);
     let mut display_only = None;
     for tick in &recording.ticks {
         let mut commands = Vec::new();
-        for action in recording.actions(tick.tick - 1) {
+        for action in recording.actions(tick.number - 1) {
             if action.get("delete_canary").is_some() {
-                return finished(display_only, tick.tick - 1);
+                return finished(display_only, tick.number - 1);
             }
             witness.action(action);
             if let Some(patch) = action.get("canary") {
                 spec::merge(&mut spec, patch);
-                commands.extend(suspension(patch, tick.tick));
+                commands.extend(suspension(patch, tick.number));
                 match compile(&spec) {
                     Ok((edited, _)) => plan = edited,
                     Err(errors) => return refused(recording, &errors),
@@ -101,9 +113,11 @@ fn replay(recording: &Recording) -> Found {
                 world.act(action);
             }
         }
-        world.begin(tick.tick, plan.interval());
+        world.begin(tick.number, plan.interval());
         if let Err(trouble) = block_on(advance(&plan, &ports(&world), &commands)) {
-            return Found::Differs { text: format!("tick {}: {trouble}: {}", tick.tick, trouble.source) };
+            return Found::Differs {
+                text: format!("tick {}: {trouble}: {}", tick.number, trouble.source),
+            };
         }
         let ours = world.seen();
         let differences = ours.differences(&tick.after);
@@ -111,14 +125,16 @@ fn replay(recording: &Recording) -> Found {
         if differences.is_empty() {
             continue;
         }
-        let text = format!("tick {}: {}", tick.tick, differences.join(", "));
+        let text = format!("tick {}: {}", tick.number, differences.join(", "));
         match witness.explain(&differences) {
             Some(Explained::Display(anomaly)) => {
                 display_only.get_or_insert((anomaly, text));
             }
             Some(Explained::Decision(anomaly)) => {
                 if let Err(stuck) = ends_well(&world, &plan) {
-                    return Found::Differs { text: format!("{text}; {anomaly:?}, but then {stuck}") };
+                    return Found::Differs {
+                        text: format!("{text}; {anomaly:?}, but then {stuck}"),
+                    };
                 }
                 return Found::OnPurpose { anomaly, text };
             }
@@ -131,7 +147,10 @@ fn replay(recording: &Recording) -> Found {
 fn finished(display_only: Option<(Anomaly, String)>, ticks: usize) -> Found {
     match display_only {
         None => Found::Agrees { ticks },
-        Some((anomaly, text)) => Found::OnPurpose { anomaly, text: format!("{text}; same decisions in all {ticks} ticks") },
+        Some((anomaly, text)) => Found::OnPurpose {
+            anomaly,
+            text: format!("{text}; same decisions in all {ticks} ticks"),
+        },
     }
 }
 
@@ -140,7 +159,9 @@ fn refused(recording: &Recording, errors: &PlanErrors) -> Found {
     let text = format!("refused: {errors}");
     match anomaly::of_plan(errors) {
         // Whoever refuses a plan that works has to say so.
-        Some(_) if recording.ends_in("Succeeded") => Found::Differs { text: format!("{text}, and Flagger promotes") },
+        Some(_) if recording.ends_in("Succeeded") => Found::Differs {
+            text: format!("{text}, and Flagger promotes"),
+        },
         Some(anomaly) => Found::OnPurpose { anomaly, text },
         None => Found::Differs { text },
     }
@@ -154,7 +175,11 @@ fn compile(spec: &serde_json::Value) -> Result<(Plan, delivery_core::plan::Capab
 fn suspension(patch: &serde_json::Value, tick: usize) -> Option<Command> {
     let suspend = patch.pointer("/spec/suspend")?.as_bool()?;
     let order = if suspend { Order::Pause } else { Order::Resume };
-    Some(Command { id: format!("suspend-{tick}"), actor: "spec".into(), order })
+    Some(Command {
+        id: format!("suspend-{tick}"),
+        actor: "spec".into(),
+        order,
+    })
 }
 
 fn ports<'w>(world: &'w World<'_>) -> Ports<'w> {

@@ -23,18 +23,24 @@ pub struct Baseline {
 impl Baseline {
     pub(super) fn judge(&self, sample: &Sample) -> Judged {
         let sides = match sample {
-            Sample::Pair { canary, primary } if self.higher_is_better => Ok((-*canary, -*primary, *canary, *primary)),
+            Sample::Pair { canary, primary } if self.higher_is_better => {
+                Ok((-*canary, -*primary, *canary, *primary))
+            }
             Sample::Pair { canary, primary } => Ok((*canary, *primary, *canary, *primary)),
-            Sample::Counts { canary, primary: Some(primary) } => both(canary.success_rate(), primary.success_rate())
+            Sample::Counts {
+                canary,
+                primary: Some(primary),
+            } => both(canary.success_rate(), primary.success_rate())
                 .map(|(canary, primary)| (100.0 - canary, 100.0 - primary))
                 .map(|(canary, primary)| (canary, primary, canary, primary)),
-            Sample::Histogram { canary, primary: Some(primary) } => {
-                both(canary.quantile(self.quantile), primary.quantile(self.quantile))
-                    .map(|(canary, primary)| (canary, primary, canary, primary))
-            }
-            Sample::Counts { primary: None, .. } | Sample::Histogram { primary: None, .. } | Sample::Value(_) => {
-                Err(Nothing::NoPrimary)
-            }
+            Sample::Histogram {
+                canary,
+                primary: Some(primary),
+            } => both(canary.quantile(self.quantile), primary.quantile(self.quantile))
+                .map(|(canary, primary)| (canary, primary, canary, primary)),
+            Sample::Counts { primary: None, .. }
+            | Sample::Histogram { primary: None, .. }
+            | Sample::Value(_) => Err(Nothing::NoPrimary),
             Sample::Nothing(nothing) => Err(nothing.clone()),
         };
         let (cost, baseline, canary, primary) = match sides {
@@ -51,12 +57,20 @@ impl Baseline {
         let better = cost <= baseline;
         let ratio_good = self.max_ratio.is_none_or(|max| {
             // As a product, so that a primary at 0 needs no division.
-            if self.higher_is_better { canary * max >= primary } else { canary <= primary * max }
+            if self.higher_is_better {
+                canary * max >= primary
+            } else {
+                canary <= primary * max
+            }
         });
         let difference_good = self.max_difference.is_none_or(|max| cost - baseline <= max);
         let bounded = self.max_ratio.is_some() || self.max_difference.is_some();
         let good = better || (bounded && ratio_good && difference_good);
-        Judged::Number { value: canary, good, against: self.words(primary) }
+        Judged::Number {
+            value: canary,
+            good,
+            against: self.words(primary),
+        }
     }
 
     fn words(&self, primary: f64) -> String {
@@ -74,8 +88,7 @@ impl Baseline {
 fn both(canary: Result<f64, Nothing>, primary: Result<f64, Nothing>) -> Result<(f64, f64), Nothing> {
     match (canary, primary) {
         (Ok(canary), Ok(primary)) => Ok((canary, primary)),
-        (Err(nothing), _) => Err(nothing),
         (Ok(_), Err(Nothing::NoData)) => Err(Nothing::NoPrimary),
-        (Ok(_), Err(nothing)) => Err(nothing),
+        (Err(nothing), _) | (Ok(_), Err(nothing)) => Err(nothing),
     }
 }

@@ -69,7 +69,9 @@ impl Histogram {
                 if bound.is_infinite() {
                     return match below {
                         Some((largest, _)) => Ok(largest),
-                        None => Err(Nothing::Unusable(String::from("a histogram with no finite bucket"))),
+                        None => Err(Nothing::Unusable(String::from(
+                            "a histogram with no finite bucket",
+                        ))),
                     };
                 }
                 let inside = float(count.saturating_sub(seen));

@@ -90,7 +90,12 @@ pub struct Evidence {
 
 impl fmt::Display for Evidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { metric, verdict, value, against } = self;
+        let Self {
+            metric,
+            verdict,
+            value,
+            against,
+        } = self;
         match (verdict, value) {
             (Verdict::Inconclusive, _) => write!(f, "{metric}: {against}"),
             (Verdict::Pass | Verdict::Fail, Some(value)) => {
@@ -108,7 +113,11 @@ struct Rounded(f64);
 impl fmt::Display for Rounded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = format!("{:.3}", self.0);
-        let short = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+        let short = if text.contains('.') {
+            text.trim_end_matches('0').trim_end_matches('.')
+        } else {
+            &text
+        };
         match short {
             "0" | "-0" => write!(f, "{}", self.0),
             short => f.write_str(short),
@@ -173,13 +182,20 @@ impl Checks {
     /// These checks and one that passed.
     #[must_use]
     pub const fn passed(self) -> Self {
-        Self { consecutive: 0, ..self }
+        Self {
+            consecutive: 0,
+            ..self
+        }
     }
 
     /// These checks and one that failed.
     #[must_use]
     pub const fn failed(self) -> Self {
-        Self { failed: self.failed.saturating_add(1), consecutive: self.consecutive.saturating_add(1), ..self }
+        Self {
+            failed: self.failed.saturating_add(1),
+            consecutive: self.consecutive.saturating_add(1),
+            ..self
+        }
     }
 
     /// These checks and one without usable data; `error` when a source was at fault.
@@ -190,9 +206,15 @@ impl Checks {
             (OnNothing::Hold, _) => self,
         };
         if error {
-            Self { errors: counted.errors.saturating_add(1), ..counted }
+            Self {
+                errors: counted.errors.saturating_add(1),
+                ..counted
+            }
         } else {
-            Self { inconclusive: counted.inconclusive.saturating_add(1), ..counted }
+            Self {
+                inconclusive: counted.inconclusive.saturating_add(1),
+                ..counted
+            }
         }
     }
 
@@ -223,11 +245,21 @@ pub struct Round {
 }
 
 /// Judges a round. A metric without a sample has said nothing.
-pub fn judge(metrics: &[Metric], samples: &BTreeMap<String, Sample>, memory: &BTreeMap<String, Memory>) -> Round {
-    let mut round =
-        Round { verdict: Verdict::Pass, evidence: Vec::with_capacity(metrics.len()), error: false, memory: memory.clone() };
+pub fn judge(
+    metrics: &[Metric],
+    samples: &BTreeMap<String, Sample>,
+    memory: &BTreeMap<String, Memory>,
+) -> Round {
+    let mut round = Round {
+        verdict: Verdict::Pass,
+        evidence: Vec::with_capacity(metrics.len()),
+        error: false,
+        memory: memory.clone(),
+    };
     for metric in metrics {
-        let sample = samples.get(&metric.name).unwrap_or(&Sample::Nothing(Nothing::NoAnswer));
+        let sample = samples
+            .get(&metric.name)
+            .unwrap_or(&Sample::Nothing(Nothing::NoAnswer));
         let judged = metric.judge_one(sample);
         if let Judged::Nothing(nothing) = &judged {
             round.error |= nothing.is_error();
@@ -244,7 +276,10 @@ impl Metric {
         if let Some(total) = sample.canary_total()
             && total < self.min_sample
         {
-            return Judged::Nothing(Nothing::TooFew { seen: total, needed: self.min_sample });
+            return Judged::Nothing(Nothing::TooFew {
+                seen: total,
+                needed: self.min_sample,
+            });
         }
         match &self.judge {
             Judge::Range(range) => range.judge(sample),
@@ -264,11 +299,19 @@ impl Judged {
         match self {
             Self::Number { value, good, against } => {
                 let verdict = if good { Verdict::Pass } else { Verdict::Fail };
-                Evidence { metric, verdict, value: Some(value), against }
+                Evidence {
+                    metric,
+                    verdict,
+                    value: Some(value),
+                    against,
+                }
             }
-            Self::Nothing(nothing) => {
-                Evidence { metric, verdict: Verdict::Inconclusive, value: None, against: format!("{nothing}") }
-            }
+            Self::Nothing(nothing) => Evidence {
+                metric,
+                verdict: Verdict::Inconclusive,
+                value: None,
+                against: format!("{nothing}"),
+            },
         }
     }
 }
@@ -300,7 +343,9 @@ mod number {
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
-        let Some(stored) = Option::<Stored>::deserialize(from)? else { return Ok(None) };
+        let Some(stored) = Option::<Stored>::deserialize(from)? else {
+            return Ok(None);
+        };
         Ok(Some(match stored {
             Stored::Finite(it) => it,
             Stored::Text(it) => match it.as_str() {

@@ -21,17 +21,29 @@ pub struct Range {
 impl Range {
     /// At least `min`.
     pub const fn at_least(min: f64) -> Self {
-        Self { min: Some(min), max: None, quantile: 0.99 }
+        Self {
+            min: Some(min),
+            max: None,
+            quantile: 0.99,
+        }
     }
 
     /// At most `max`.
     pub const fn at_most(max: f64) -> Self {
-        Self { min: None, max: Some(max), quantile: 0.99 }
+        Self {
+            min: None,
+            max: Some(max),
+            quantile: 0.99,
+        }
     }
 
     /// What Flagger's older `threshold` means: the least for `request-success-rate`, the most for anything else.
     pub fn legacy(metric: &str, threshold: f64) -> Self {
-        if metric == "request-success-rate" { Self::at_least(threshold) } else { Self::at_most(threshold) }
+        if metric == "request-success-rate" {
+            Self::at_least(threshold)
+        } else {
+            Self::at_most(threshold)
+        }
     }
 
     pub(super) fn judge(&self, sample: &Sample) -> Judged {
@@ -46,7 +58,11 @@ impl Range {
             Ok(value) if value.is_nan() => Judged::Nothing(Nothing::NotANumber),
             Ok(value) => {
                 let good = self.min.is_none_or(|min| value >= min) && self.max.is_none_or(|max| value <= max);
-                Judged::Number { value, good, against: self.words() }
+                Judged::Number {
+                    value,
+                    good,
+                    against: self.words(),
+                }
             }
         }
     }

@@ -18,7 +18,9 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use self::problem::{Flaw, PlanError, PlanErrors, Warning};
-pub use self::spec::{AbTest, Affinity, BlueGreen, Canary, GateSpec, JudgeSpec, MetricSpec, MirrorFirst, Spec, Strategy};
+pub use self::spec::{
+    AbTest, Affinity, BlueGreen, Canary, GateSpec, JudgeSpec, MetricSpec, MirrorFirst, Spec, Strategy,
+};
 pub use self::timetable::{Row, Timetable};
 use crate::analysis::{Budget, Metric};
 use crate::revision::Revision;
@@ -150,7 +152,13 @@ const fn one() -> u32 {
 impl Gate {
     /// A gate without a deadline that is asked again every interval.
     pub fn new(kind: GateKind, name: impl Into<String>) -> Self {
-        Self { name: name.into(), kind, deadline: None, default: Fallback::Reject, every: 1 }
+        Self {
+            name: name.into(),
+            kind,
+            deadline: None,
+            default: Fallback::Reject,
+            every: 1,
+        }
     }
 }
 
@@ -277,7 +285,10 @@ pub enum Text {
 
 /// What a traffic router can do, so that a plan can be refused before anything moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(clippy::struct_excessive_bools, reason = "independent abilities, each asked for on its own")]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "independent abilities, each asked for on its own"
+)]
 pub struct Capabilities {
     /// The smallest share it can set; [`Weight::ZERO`] when it cannot split traffic at all.
     pub granularity: Weight,
@@ -304,8 +315,13 @@ impl Capabilities {
         sticky: true,
     };
     /// No traffic control: pods can be replaced, and that is all.
-    pub const NONE: Self =
-        Self { granularity: Weight::ZERO, mirror: false, mirror_share: false, matching: false, sticky: false };
+    pub const NONE: Self = Self {
+        granularity: Weight::ZERO,
+        mirror: false,
+        mirror_share: false,
+        matching: false,
+        sticky: false,
+    };
 
     /// Whether it can split traffic.
     pub const fn weights(&self) -> bool {
@@ -346,7 +362,10 @@ pub struct ReadyShare {
 
 impl Default for ReadyShare {
     fn default() -> Self {
-        Self { primary: 100, canary: 100 }
+        Self {
+            primary: 100,
+            canary: 100,
+        }
     }
 }
 
@@ -412,16 +431,24 @@ impl Plan {
 impl Plan {
     /// The index of the step that promotes.
     pub(crate) fn promote_step(&self) -> Option<usize> {
-        self.steps.iter().position(|it| matches!(it, Step::Promote { .. }))
+        self.steps
+            .iter()
+            .position(|it| matches!(it, Step::Promote { .. }))
     }
 
     /// The index of the step that ends the traffic on the canary, if it is after `at`.
     pub(crate) fn settle_after(&self, at: usize) -> Option<usize> {
-        self.steps.iter().position(|it| matches!(it, Step::Settle { .. })).filter(|settle| *settle > at)
+        self.steps
+            .iter()
+            .position(|it| matches!(it, Step::Settle { .. }))
+            .filter(|settle| *settle > at)
     }
 
     /// Whether something was judged before step `at`.
     pub(crate) fn analyses_before(&self, at: usize) -> bool {
-        self.steps.iter().take(at).any(|it| matches!(it, Step::Analyse { .. }))
+        self.steps
+            .iter()
+            .take(at)
+            .any(|it| matches!(it, Step::Analyse { .. }))
     }
 }

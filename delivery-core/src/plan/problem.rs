@@ -117,10 +117,18 @@ impl Problems {
         remedy: impl Into<String>,
     ) {
         let value = alloc::format!("{value}");
-        self.errors.push(PlanError { path: path.into(), flaw, value, remedy: remedy.into() });
+        self.errors.push(PlanError {
+            path: path.into(),
+            flaw,
+            value,
+            remedy: remedy.into(),
+        });
     }
 
     pub(super) fn warn(&mut self, path: impl Into<String>, text: impl Into<String>) {
-        self.warnings.push(Warning { path: path.into(), text: text.into() });
+        self.warnings.push(Warning {
+            path: path.into(),
+            text: text.into(),
+        });
     }
 }

@@ -10,7 +10,9 @@ use alloc::format;
 use serde::{Deserialize, Serialize};
 
 use super::problem::Problems;
-use super::{Capabilities, Flaw, Gate, GateKind, MatchRule, Plan, PlanErrors, ReadyShare, Step, Warning, strategy};
+use super::{
+    Capabilities, Flaw, Gate, GateKind, MatchRule, Plan, PlanErrors, ReadyShare, Step, Warning, strategy,
+};
 use crate::analysis::{Act, Baseline, Budget, Judge, Metric, OnNothing, Range};
 use crate::revision::Revision;
 
@@ -210,8 +212,18 @@ impl MetricSpec {
     }
 
     fn ranged(name: &str, min: Option<f64>, max: Option<f64>) -> Self {
-        let judge = JudgeSpec::Range { min, max, quantile: quantile() };
-        Self { name: String::from(name), query: None, window: None, min_sample: 0, judge }
+        let judge = JudgeSpec::Range {
+            min,
+            max,
+            quantile: quantile(),
+        };
+        Self {
+            name: String::from(name),
+            query: None,
+            window: None,
+            min_sample: 0,
+            judge,
+        }
     }
 }
 
@@ -272,7 +284,10 @@ impl Spec {
             act: None,
             deadline: ten_minutes(),
             poll: None,
-            ready: ReadyShare { primary: 100, canary: 100 },
+            ready: ReadyShare {
+                primary: 100,
+                canary: 100,
+            },
             affinity: None,
             skip_analysis: false,
         }
@@ -291,13 +306,24 @@ impl Spec {
         let list = strategy::steps(self, can, &mut problems);
         strategy::check(&list.steps, can, &mut problems);
         if metrics.is_empty() && !self.skip_analysis {
-            problems.warn("metrics", "without metrics, only readiness can stop a bad revision");
+            problems.warn(
+                "metrics",
+                "without metrics, only readiness can stop a bad revision",
+            );
         }
         if self.affinity.is_some() && !can.sticky {
-            problems.error("affinity", Flaw::Unsupported, "a cookie", "leave affinity out, or use a router that has it");
+            problems.error(
+                "affinity",
+                Flaw::Unsupported,
+                "a cookie",
+                "leave affinity out, or use a router that has it",
+            );
         }
         if !problems.errors.is_empty() {
-            return Err(PlanErrors { errors: problems.errors, warnings: problems.warnings });
+            return Err(PlanErrors {
+                errors: problems.errors,
+                warnings: problems.warnings,
+            });
         }
         let by_hand = matches!(self.strategy, Strategy::Steps(_));
         let of_kind = |kind| self.gates.iter().filter(|it| it.kind == kind).cloned().collect();
@@ -306,7 +332,11 @@ impl Spec {
             interval: self.interval,
             poll: self.poll.unwrap_or(self.default_poll()),
             deadline: self.deadline,
-            bootstrap_dwell: if by_hand || self.skip_analysis { Duration::ZERO } else { self.interval },
+            bootstrap_dwell: if by_hand || self.skip_analysis {
+                Duration::ZERO
+            } else {
+                self.interval
+            },
             ready: self.ready,
             metrics,
             budget: Budget {
@@ -315,7 +345,9 @@ impl Spec {
                 inconclusive: self.inconclusive,
                 errors: self.errors,
                 nothing: self.on_nothing,
-                act: self.act.unwrap_or(if by_hand { Act::AtOnce } else { Act::NextInterval }),
+                act: self
+                    .act
+                    .unwrap_or(if by_hand { Act::AtOnce } else { Act::NextInterval }),
             },
             rollback_gates: of_kind(GateKind::Rollback),
             rollout_gates: of_kind(GateKind::Rollout),
@@ -349,12 +381,30 @@ impl Spec {
                 problems.error(path, Flaw::OutOfRange, format!("{value:?}"), remedy);
             }
         };
-        within("interval", self.interval, Duration::from_millis(100), Duration::from_secs(86_400));
-        within("deadline", self.deadline, Duration::from_secs(1), Duration::from_secs(720 * 3_600));
+        within(
+            "interval",
+            self.interval,
+            Duration::from_millis(100),
+            Duration::from_secs(86_400),
+        );
+        within(
+            "deadline",
+            self.deadline,
+            Duration::from_secs(1),
+            Duration::from_secs(720 * 3_600),
+        );
         if let Some(poll) = self.poll {
-            within("poll", poll, Duration::from_millis(10), Duration::from_secs(3_600));
+            within(
+                "poll",
+                poll,
+                Duration::from_millis(10),
+                Duration::from_secs(3_600),
+            );
         }
-        for (path, share) in [("ready.primary", self.ready.primary), ("ready.canary", self.ready.canary)] {
+        for (path, share) in [
+            ("ready.primary", self.ready.primary),
+            ("ready.canary", self.ready.canary),
+        ] {
             if !(1..=100).contains(&share) {
                 problems.error(path, Flaw::OutOfRange, format!("{share} %"), "from 1 to 100");
             }
@@ -365,8 +415,11 @@ impl Spec {
         if self.threshold == 0 {
             problems.warn("threshold", "0 is taken as 1: the first failed check rolls back");
         }
-        let limits =
-            [("consecutive", self.consecutive), ("inconclusive", self.inconclusive), ("errors", self.errors)];
+        let limits = [
+            ("consecutive", self.consecutive),
+            ("inconclusive", self.inconclusive),
+            ("errors", self.errors),
+        ];
         for (path, _) in limits.into_iter().filter(|(_, limit)| *limit == Some(0)) {
             problems.error(path, Flaw::OutOfRange, 0, "at least 1; leave it out for no limit");
         }
@@ -377,8 +430,18 @@ impl Spec {
             let path = format!("gates[{at}].name");
             if gate.name.is_empty() {
                 problems.error(path, Flaw::Name, "an empty text", "give the gate a name");
-            } else if self.gates.iter().take(at).any(|it| (&it.name, it.kind) == (&gate.name, gate.kind)) {
-                problems.error(path, Flaw::Name, &gate.name, "two gates of one kind need two names");
+            } else if self
+                .gates
+                .iter()
+                .take(at)
+                .any(|it| (&it.name, it.kind) == (&gate.name, gate.kind))
+            {
+                problems.error(
+                    path,
+                    Flaw::Name,
+                    &gate.name,
+                    "two gates of one kind need two names",
+                );
             }
             if gate.every == 0 {
                 problems.error(format!("gates[{at}].every"), Flaw::OutOfRange, 0, "at least 1");
@@ -391,13 +454,28 @@ impl Spec {
         for (at, metric) in self.metrics.iter().enumerate() {
             let path = format!("metrics[{at}]");
             if metric.name.is_empty() {
-                problems.error(format!("{path}.name"), Flaw::Name, "an empty text", "give the metric a name");
+                problems.error(
+                    format!("{path}.name"),
+                    Flaw::Name,
+                    "an empty text",
+                    "give the metric a name",
+                );
             } else if self.metrics.iter().take(at).any(|it| it.name == metric.name) {
-                problems.error(format!("{path}.name"), Flaw::Name, &metric.name, "two metrics need two names");
+                problems.error(
+                    format!("{path}.name"),
+                    Flaw::Name,
+                    &metric.name,
+                    "two metrics need two names",
+                );
             }
             let window = metric.window.unwrap_or(self.interval);
             if window.is_zero() {
-                problems.error(format!("{path}.window"), Flaw::OutOfRange, "0s", "more than nothing, e.g. 1m");
+                problems.error(
+                    format!("{path}.window"),
+                    Flaw::OutOfRange,
+                    "0s",
+                    "more than nothing, e.g. 1m",
+                );
             }
             if window > self.interval {
                 let text = format!(
@@ -443,18 +521,51 @@ impl JudgeSpec {
                 Judge::Range(Range { min, max, quantile })
             }
             Self::Threshold(threshold) => {
-                number("threshold", Some(threshold), f64::MIN, f64::MAX, "a finite number");
+                number(
+                    "threshold",
+                    Some(threshold),
+                    f64::MIN,
+                    f64::MAX,
+                    "a finite number",
+                );
                 Judge::Range(Range::legacy(metric, threshold))
             }
-            Self::Baseline { max_ratio, max_difference, higher_is_better, quantile } => {
-                number("baseline.maxRatio", max_ratio, 1.0, f64::MAX, "at least 1: 1.2 allows 20 % worse");
-                number("baseline.maxDifference", max_difference, 0.0, f64::MAX, "0 or more");
+            Self::Baseline {
+                max_ratio,
+                max_difference,
+                higher_is_better,
+                quantile,
+            } => {
+                number(
+                    "baseline.maxRatio",
+                    max_ratio,
+                    1.0,
+                    f64::MAX,
+                    "at least 1: 1.2 allows 20 % worse",
+                );
+                number(
+                    "baseline.maxDifference",
+                    max_difference,
+                    0.0,
+                    f64::MAX,
+                    "0 or more",
+                );
                 number("baseline.quantile", Some(quantile), 0.0, 1.0, "from 0 to 1");
                 if max_ratio.is_none() && max_difference.is_none() {
                     let remedy = "write maxRatio, maxDifference or both";
-                    problems.error(format!("{path}.baseline"), Flaw::Contradiction, "no bound", remedy);
+                    problems.error(
+                        format!("{path}.baseline"),
+                        Flaw::Contradiction,
+                        "no bound",
+                        remedy,
+                    );
                 }
-                Judge::Baseline(Baseline { max_ratio, max_difference, higher_is_better, quantile })
+                Judge::Baseline(Baseline {
+                    max_ratio,
+                    max_difference,
+                    higher_is_better,
+                    quantile,
+                })
             }
         }
     }

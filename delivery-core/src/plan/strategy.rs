@@ -27,33 +27,74 @@ pub(super) fn steps(spec: &Spec, can: &Capabilities, problems: &mut Problems) ->
                     problems.error(format!("gates[{at}].kind"), Flaw::Order, gate.kind, remedy);
                 }
             }
-            List { steps: steps.clone(), rules: Arc::from([]), iterated: false }
+            List {
+                steps: steps.clone(),
+                rules: Arc::from([]),
+                iterated: false,
+            }
         }
         _ if spec.skip_analysis => {
             let mut steps = gates(spec, GateKind::ConfirmRollout, 1);
-            steps.push(Step::Scale { scale: Scale::LikePrimary, dwell: spec.interval });
-            steps.push(Step::Promote { dwell: Duration::ZERO });
-            steps.push(Step::Settle { drain: Duration::ZERO });
-            List { steps, rules: Arc::from([]), iterated: false }
+            steps.push(Step::Scale {
+                scale: Scale::LikePrimary,
+                dwell: spec.interval,
+            });
+            steps.push(Step::Promote {
+                dwell: Duration::ZERO,
+            });
+            steps.push(Step::Settle {
+                drain: Duration::ZERO,
+            });
+            List {
+                steps,
+                rules: Arc::from([]),
+                iterated: false,
+            }
         }
         Strategy::Canary(canary) if can.weights() => self::canary(spec, canary, None, problems),
         Strategy::MirrorFirst(first) if can.weights() => mirror_first(spec, first, can, problems),
         Strategy::Canary(_) | Strategy::MirrorFirst(_) => {
-            problems.warn("strategy", "the router cannot split traffic: judged in 10 rounds without traffic, as blue-green");
-            blue_green(spec, &BlueGreen { iterations: 10, mirror: None }, can, problems)
+            problems.warn(
+                "strategy",
+                "the router cannot split traffic: judged in 10 rounds without traffic, as blue-green",
+            );
+            blue_green(
+                spec,
+                &BlueGreen {
+                    iterations: 10,
+                    mirror: None,
+                },
+                can,
+                problems,
+            )
         }
         Strategy::BlueGreen(blue_green) => self::blue_green(spec, blue_green, can, problems),
         Strategy::AbTest(ab_test) if can.weights() || can.matching => self::ab_test(spec, ab_test, problems),
         Strategy::AbTest(ab_test) => {
-            problems.warn("strategy.abTest.match", "the router cannot match requests: judged without traffic, as blue-green");
-            blue_green(spec, &BlueGreen { iterations: ab_test.iterations, mirror: None }, can, problems)
+            problems.warn(
+                "strategy.abTest.match",
+                "the router cannot match requests: judged without traffic, as blue-green",
+            );
+            blue_green(
+                spec,
+                &BlueGreen {
+                    iterations: ab_test.iterations,
+                    mirror: None,
+                },
+                can,
+                problems,
+            )
         }
     }
 }
 
 /// Rising weights, a round at each, promotion after the last.
 fn canary(spec: &Spec, canary: &Canary, mirror: Option<Weight>, problems: &mut Problems) -> List {
-    let path = if mirror.is_some() { "strategy.mirrorFirst.canary" } else { "strategy.canary" };
+    let path = if mirror.is_some() {
+        "strategy.mirrorFirst.canary"
+    } else {
+        "strategy.canary"
+    };
     let weights = weights(canary, path, problems);
     let mut steps = opening(spec);
     steps.extend(gates(spec, GateKind::ConfirmTrafficIncrease, 1));
@@ -65,7 +106,10 @@ fn canary(spec: &Spec, canary: &Canary, mirror: Option<Weight>, problems: &mut P
         if at > 0 {
             steps.extend(gates(spec, GateKind::ConfirmTrafficIncrease, 1));
         }
-        steps.push(Step::Shift { weight: *weight, dwell: Duration::ZERO });
+        steps.push(Step::Shift {
+            weight: *weight,
+            dwell: Duration::ZERO,
+        });
         steps.push(Step::Analyse { rounds: 1 });
     }
     steps.extend(gates(spec, GateKind::ConfirmTrafficIncrease, 1));
@@ -76,18 +120,30 @@ fn canary(spec: &Spec, canary: &Canary, mirror: Option<Weight>, problems: &mut P
     {
         let mut left = weights.last().copied().unwrap_or_default().saturating_sub(step);
         while !left.is_zero() {
-            steps.push(Step::Return { weight: left, dwell: spec.interval });
+            steps.push(Step::Return {
+                weight: left,
+                dwell: spec.interval,
+            });
             left = left.saturating_sub(step);
         }
     }
     steps.push(Step::Settle { drain: spec.interval });
-    List { steps, rules: Arc::from([]), iterated: false }
+    List {
+        steps,
+        rules: Arc::from([]),
+        iterated: false,
+    }
 }
 
 /// Copies first, for one round, then a canary.
 fn mirror_first(spec: &Spec, first: &MirrorFirst, can: &Capabilities, problems: &mut Problems) -> List {
     let share = mirrored(first.share, "strategy.mirrorFirst.share", can, problems);
-    canary(spec, &first.canary, Some(share.unwrap_or(Weight::WHOLE)), problems)
+    canary(
+        spec,
+        &first.canary,
+        Some(share.unwrap_or(Weight::WHOLE)),
+        problems,
+    )
 }
 
 /// Rounds without traffic (copies at most), then all of the traffic for one round, then promotion.
@@ -99,16 +155,25 @@ fn blue_green(spec: &Spec, blue_green: &BlueGreen, can: &Capabilities, problems:
     {
         steps.push(Step::Mirror { share });
     }
-    steps.push(Step::Analyse { rounds: blue_green.iterations });
+    steps.push(Step::Analyse {
+        rounds: blue_green.iterations,
+    });
     steps.extend(gates(spec, GateKind::ConfirmPromotion, 2));
     if can.weights() {
-        steps.push(Step::Shift { weight: Weight::WHOLE, dwell: Duration::ZERO });
+        steps.push(Step::Shift {
+            weight: Weight::WHOLE,
+            dwell: Duration::ZERO,
+        });
     }
     steps.push(Step::Analyse { rounds: 1 });
     steps.extend(gates(spec, GateKind::ConfirmPromotion, 2));
     steps.push(Step::Promote { dwell: spec.interval });
     steps.push(Step::Settle { drain: spec.interval });
-    List { steps, rules: Arc::from([]), iterated: true }
+    List {
+        steps,
+        rules: Arc::from([]),
+        iterated: true,
+    }
 }
 
 /// Rounds with the matching requests, then promotion.
@@ -120,24 +185,40 @@ fn ab_test(spec: &Spec, ab_test: &AbTest, problems: &mut Problems) -> List {
     }
     let mut steps = opening(spec);
     steps.push(Step::Match);
-    steps.push(Step::Analyse { rounds: ab_test.iterations });
+    steps.push(Step::Analyse {
+        rounds: ab_test.iterations,
+    });
     steps.extend(gates(spec, GateKind::ConfirmPromotion, 2));
     steps.push(Step::Promote { dwell: spec.interval });
     steps.push(Step::Settle { drain: spec.interval });
-    List { steps, rules: Arc::from(ab_test.rules.as_slice()), iterated: true }
+    List {
+        steps,
+        rules: Arc::from(ab_test.rules.as_slice()),
+        iterated: true,
+    }
 }
 
 /// What comes before any traffic.
 fn opening(spec: &Spec) -> Vec<Step> {
     let mut steps = gates(spec, GateKind::ConfirmRollout, 1);
-    steps.push(Step::Scale { scale: Scale::LikePrimary, dwell: spec.interval });
+    steps.push(Step::Scale {
+        scale: Scale::LikePrimary,
+        dwell: spec.interval,
+    });
     steps.extend(gates(spec, GateKind::PreRollout, 1));
     steps
 }
 
 fn gates(spec: &Spec, kind: GateKind, every: u32) -> Vec<Step> {
     let of_kind = spec.gates.iter().filter(|it| it.kind == kind);
-    of_kind.map(|it| Step::Gate(Gate { every: it.every.max(every), ..it.clone() })).collect()
+    of_kind
+        .map(|it| {
+            Step::Gate(Gate {
+                every: it.every.max(every),
+                ..it.clone()
+            })
+        })
+        .collect()
 }
 
 fn iterations(iterations: u32, path: &str, problems: &mut Problems) {
@@ -158,21 +239,24 @@ fn mirrored(share: f64, path: &str, can: &Capabilities, problems: &mut Problems)
         return None;
     }
     if share < Weight::WHOLE && !can.mirror_share {
-        problems.error(path, Flaw::Unsupported, share, "this router copies all requests or none: write 100");
+        problems.error(
+            path,
+            Flaw::Unsupported,
+            share,
+            "this router copies all requests or none: write 100",
+        );
         return None;
     }
     Some(share)
 }
 
 fn weight(percent: f64, path: &str, problems: &mut Problems) -> Option<Weight> {
-    match Weight::try_from(percent) {
-        Ok(weight) => Some(weight),
-        Err(_) => {
-            let remedy = "from 0 to 100, with at most two decimals";
-            problems.error(path, Flaw::OutOfRange, format!("{percent} %"), remedy);
-            None
-        }
+    let weight = Weight::try_from(percent).ok();
+    if weight.is_none() {
+        let remedy = "from 0 to 100, with at most two decimals";
+        problems.error(path, Flaw::OutOfRange, format!("{percent} %"), remedy);
     }
+    weight
 }
 
 /// The weights of a canary, rising.
@@ -181,7 +265,12 @@ fn weights(canary: &Canary, path: &str, problems: &mut Problems) -> Vec<Weight> 
         let max = match canary.max_weight.filter(|it| *it > 0.0) {
             Some(max) if max > 100.0 => {
                 let remedy = "at most 100: more is never reached, and the rollout would never be promoted";
-                problems.error(format!("{path}.maxWeight"), Flaw::Unreachable, format!("{max} %"), remedy);
+                problems.error(
+                    format!("{path}.maxWeight"),
+                    Flaw::Unreachable,
+                    format!("{max} %"),
+                    remedy,
+                );
                 return Vec::new();
             }
             Some(max) => weight(max, &format!("{path}.maxWeight"), problems),
@@ -190,7 +279,10 @@ fn weights(canary: &Canary, path: &str, problems: &mut Problems) -> Vec<Weight> 
         return stepped(canary.step_weight, max, path, problems);
     }
     if canary.max_weight.is_some() {
-        problems.warn(format!("{path}.maxWeight"), "ignored: the last of stepWeights is the maximum");
+        problems.warn(
+            format!("{path}.maxWeight"),
+            "ignored: the last of stepWeights is the maximum",
+        );
     }
     let path = format!("{path}.stepWeights");
     let mut weights: Vec<Weight> = Vec::with_capacity(canary.step_weights.len());
@@ -202,10 +294,17 @@ fn weights(canary: &Canary, path: &str, problems: &mut Problems) -> Vec<Weight> 
         } else {
             *percent
         };
-        let Some(weight) = weight(percent, &path, problems) else { continue };
+        let Some(weight) = weight(percent, &path, problems) else {
+            continue;
+        };
         match weights.last() {
             None if weight.is_zero() => {
-                problems.error(path, Flaw::NoStep, "0 %", "more than 0: the first weight starts the traffic");
+                problems.error(
+                    path,
+                    Flaw::NoStep,
+                    "0 %",
+                    "more than 0: the first weight starts the traffic",
+                );
             }
             Some(last) if weight <= *last => {
                 let remedy = format!("more than the {last} before it, or leave it out");
@@ -217,7 +316,8 @@ fn weights(canary: &Canary, path: &str, problems: &mut Problems) -> Vec<Weight> 
     match canary.step_weight.filter(|it| *it > 0.0) {
         // As Flagger: the step drives, the list only says where it ends.
         Some(_) => {
-            let text = "stepWeight is set too, and drives: of the list only the last weight counts, as the maximum";
+            let text =
+                "stepWeight is set too, and drives: of the list only the last weight counts, as the maximum";
             problems.warn(path.clone(), text);
             stepped(canary.step_weight, weights.last().copied(), &path, problems)
         }
@@ -227,7 +327,9 @@ fn weights(canary: &Canary, path: &str, problems: &mut Problems) -> Vec<Weight> 
 
 fn stepped(step: Option<f64>, max: Option<Weight>, path: &str, problems: &mut Problems) -> Vec<Weight> {
     let step_path = format!("{path}.stepWeight");
-    let Some(step) = weight(step.unwrap_or(0.0), &step_path, problems) else { return Vec::new() };
+    let Some(step) = weight(step.unwrap_or(0.0), &step_path, problems) else {
+        return Vec::new();
+    };
     let Some(max) = max else { return Vec::new() };
     if step.is_zero() {
         let remedy = "a step above 0, or a list of stepWeights; otherwise no traffic ever moves";
@@ -260,6 +362,10 @@ pub(super) fn check(steps: &[Step], can: &Capabilities, problems: &mut Problems)
 
 /// What came before a step.
 #[derive(Default)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "independent facts about what came before"
+)]
 struct Order {
     scaled: bool,
     weight: Weight,
@@ -277,11 +383,24 @@ impl Order {
             }
         };
         misplaced(self.settled, "settle is the last step");
-        let needs_pods =
-            matches!(step, Step::Shift { .. } | Step::Mirror { .. } | Step::Match | Step::Analyse { .. } | Step::Promote { .. });
-        misplaced(needs_pods && !self.scaled, "scale comes first: there are no canary pods yet");
+        let needs_pods = matches!(
+            step,
+            Step::Shift { .. }
+                | Step::Mirror { .. }
+                | Step::Match
+                | Step::Analyse { .. }
+                | Step::Promote { .. }
+        );
         misplaced(
-            self.promoted && !matches!(step, Step::Return { .. } | Step::Settle { .. } | Step::Pause { .. }),
+            needs_pods && !self.scaled,
+            "scale comes first: there are no canary pods yet",
+        );
+        misplaced(
+            self.promoted
+                && !matches!(
+                    step,
+                    Step::Return { .. } | Step::Settle { .. } | Step::Pause { .. }
+                ),
             "after promote only return, pause and settle make sense",
         );
         misplaced(
@@ -308,7 +427,12 @@ impl Order {
             }
             Step::Mirror { .. } => {
                 if !can.mirror {
-                    problems.error(path, Flaw::Unsupported, "mirroring", "use a router that can copy requests");
+                    problems.error(
+                        path,
+                        Flaw::Unsupported,
+                        "mirroring",
+                        "use a router that can copy requests",
+                    );
                 }
                 if !self.weight.is_zero() {
                     problems.error(path, Flaw::Order, "`mirror`", "mirror before the first shift");
@@ -316,7 +440,12 @@ impl Order {
             }
             Step::Match => {
                 if !can.matching {
-                    problems.error(path, Flaw::Unsupported, "matching", "use a router that can match requests");
+                    problems.error(
+                        path,
+                        Flaw::Unsupported,
+                        "matching",
+                        "use a router that can match requests",
+                    );
                 }
             }
             Step::Analyse { rounds } => {
@@ -350,7 +479,10 @@ impl Order {
             problems.warn(last(), "the last weight is promoted without having been analysed");
         }
         if self.promoted && !self.analysed {
-            problems.warn(String::from("steps"), "nothing is analysed: only readiness can stop a bad revision");
+            problems.warn(
+                String::from("steps"),
+                "nothing is analysed: only readiness can stop a bad revision",
+            );
         }
     }
 }
@@ -363,6 +495,11 @@ fn granular(weight: Weight, path: &str, can: &Capabilities, problems: &mut Probl
             let remedy = format!("this router sets traffic in steps of {}", can.granularity);
             problems.error(path, Flaw::Unsupported, weight, remedy);
         }
-        None => problems.error(path, Flaw::Unsupported, weight, "this router cannot split traffic"),
+        None => problems.error(
+            path,
+            Flaw::Unsupported,
+            weight,
+            "this router cannot split traffic",
+        ),
     }
 }

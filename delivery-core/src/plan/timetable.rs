@@ -55,28 +55,40 @@ impl Timetable {
 
     /// The least time that the whole plan takes.
     pub fn shortest(&self) -> Duration {
-        self.rows.iter().fold(Duration::ZERO, |sum, row| sum.saturating_add(row.shortest))
+        self.rows
+            .iter()
+            .fold(Duration::ZERO, |sum, row| sum.saturating_add(row.shortest))
     }
 
     /// The most time that the whole plan can take, traffic routers taking none; none: no limit.
     pub fn longest(&self) -> Option<Duration> {
-        self.rows.iter().try_fold(Duration::ZERO, |sum, row| Some(sum.saturating_add(row.longest?)))
+        self.rows
+            .iter()
+            .try_fold(Duration::ZERO, |sum, row| Some(sum.saturating_add(row.longest?)))
     }
 }
 
 impl Row {
     fn of(step: &Step, weight: Weight, plan: &Plan) -> Self {
         let (shortest, longest, checks) = match step {
-            Step::Gate(gate) => (Duration::ZERO, gate.deadline, format!("{}: {}", gate.kind, gate.name)),
-            Step::Scale { dwell, .. } => {
-                (*dwell, Some(plan.deadline.max(*dwell)), String::from("canary observed ready"))
-            }
+            Step::Gate(gate) => (
+                Duration::ZERO,
+                gate.deadline,
+                format!("{}: {}", gate.kind, gate.name),
+            ),
+            Step::Scale { dwell, .. } => (
+                *dwell,
+                Some(plan.deadline.max(*dwell)),
+                String::from("canary observed ready"),
+            ),
             Step::Shift { dwell, .. } | Step::Return { dwell, .. } => {
                 (*dwell, Some(*dwell), String::from("weight observed in force"))
             }
-            Step::Mirror { .. } | Step::Match => {
-                (Duration::ZERO, Some(Duration::ZERO), String::from("routing observed in force"))
-            }
+            Step::Mirror { .. } | Step::Match => (
+                Duration::ZERO,
+                Some(Duration::ZERO),
+                String::from("routing observed in force"),
+            ),
             Step::Analyse { rounds } => {
                 let shortest = plan.interval.saturating_mul(*rounds);
                 let spare = spare_rounds(&plan.budget);
@@ -84,13 +96,25 @@ impl Row {
                 let names: Vec<&str> = plan.metrics.iter().map(|it| it.name.as_str()).collect();
                 (shortest, longest, names.join(", "))
             }
-            Step::Pause { lasts } => (lasts.unwrap_or_default(), *lasts, String::from("resumed or elapsed")),
-            Step::Promote { dwell } => {
-                (*dwell, Some(plan.deadline.max(*dwell)), String::from("primary observed ready"))
-            }
+            Step::Pause { lasts } => (
+                lasts.unwrap_or_default(),
+                *lasts,
+                String::from("resumed or elapsed"),
+            ),
+            Step::Promote { dwell } => (
+                *dwell,
+                Some(plan.deadline.max(*dwell)),
+                String::from("primary observed ready"),
+            ),
             Step::Settle { drain } => (*drain, Some(*drain), String::from("no traffic on the canary")),
         };
-        Self { step: format!("{step}"), weight, checks, shortest, longest }
+        Self {
+            step: format!("{step}"),
+            weight,
+            checks,
+            shortest,
+            longest,
+        }
     }
 }
 
@@ -100,7 +124,10 @@ fn spare_rounds(budget: &Budget) -> Option<u32> {
     match budget.nothing {
         OnNothing::Fail => Some(failed),
         OnNothing::Hold => {
-            let held = budget.inconclusive?.saturating_sub(1).saturating_add(budget.errors?.saturating_sub(1));
+            let held = budget
+                .inconclusive?
+                .saturating_sub(1)
+                .saturating_add(budget.errors?.saturating_sub(1));
             Some(failed.saturating_add(held))
         }
     }
@@ -108,13 +135,38 @@ fn spare_rounds(budget: &Budget) -> Option<u32> {
 
 impl fmt::Display for Timetable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let long = |it: Option<Duration>| it.map_or(String::from("no limit"), |it| format!("{}", crate::time::GoDuration::saturating_from(it)));
-        let width = self.rows.iter().map(|row| row.step.chars().count()).max().unwrap_or(0).max(5);
-        writeln!(f, "{:<width$}  {:>7}  {:>8}  {:>8}  CHECKS", "STEP", "WEIGHT", "SHORTEST", "LONGEST")?;
+        let long = |it: Option<Duration>| {
+            it.map_or(String::from("no limit"), |it| {
+                format!("{}", crate::time::GoDuration::saturating_from(it))
+            })
+        };
+        let width = self
+            .rows
+            .iter()
+            .map(|row| row.step.chars().count())
+            .max()
+            .unwrap_or(0)
+            .max(5);
+        writeln!(
+            f,
+            "{:<width$}  {:>7}  {:>8}  {:>8}  CHECKS",
+            "STEP", "WEIGHT", "SHORTEST", "LONGEST"
+        )?;
         for row in &self.rows {
             let (weight, shortest) = (format!("{}", row.weight), long(Some(row.shortest)));
-            writeln!(f, "{:<width$}  {weight:>7}  {shortest:>8}  {:>8}  {}", row.step, long(row.longest), row.checks)?;
+            writeln!(
+                f,
+                "{:<width$}  {weight:>7}  {shortest:>8}  {:>8}  {}",
+                row.step,
+                long(row.longest),
+                row.checks
+            )?;
         }
-        write!(f, "in all: {} at least, {} at most", long(Some(self.shortest())), long(self.longest()))
+        write!(
+            f,
+            "in all: {} at least, {} at most",
+            long(Some(self.shortest())),
+            long(self.longest())
+        )
     }
 }

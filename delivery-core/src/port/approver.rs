@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::PortError;
+use crate::analysis::Checks;
 use crate::plan::Gate;
 use crate::revision::Revision;
-use crate::analysis::Checks;
 use crate::rollout::Phase;
 
 /// One gate that is asked.

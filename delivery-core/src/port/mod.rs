@@ -51,13 +51,27 @@ pub struct PortError {
 
 impl PortError {
     /// Something that may well succeed when it is tried again.
-    pub fn transient(doing: impl Into<Cow<'static, str>>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { fault: Fault::Transient { after: None }, doing: doing.into(), source: source.into() }
+    pub fn transient(
+        doing: impl Into<Cow<'static, str>>,
+        source: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> Self {
+        Self {
+            fault: Fault::Transient { after: None },
+            doing: doing.into(),
+            source: source.into(),
+        }
     }
 
     /// Something that will fail again until somebody changes something.
-    pub fn permanent(doing: impl Into<Cow<'static, str>>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { fault: Fault::Permanent, doing: doing.into(), source: source.into() }
+    pub fn permanent(
+        doing: impl Into<Cow<'static, str>>,
+        source: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> Self {
+        Self {
+            fault: Fault::Permanent,
+            doing: doing.into(),
+            source: source.into(),
+        }
     }
 }
 

@@ -72,7 +72,11 @@ pub struct Routing {
 impl Routing {
     /// A split, without rules or a cookie.
     pub fn split(split: Split) -> Self {
-        Self { traffic: Traffic::Split(split.canary), rules: Arc::from([]), cookie: None }
+        Self {
+            traffic: Traffic::Split(split.canary),
+            rules: Arc::from([]),
+            cookie: None,
+        }
     }
 }
 

@@ -2,9 +2,7 @@
 
 use alloc::string::String;
 
-use super::{
-    Content, End, Observation, Outcome, Question, Reason, Reply, Run, State, enter, give_up, go,
-};
+use super::{Content, End, Observation, Outcome, Question, Reason, Reply, Run, State, enter, give_up, go};
 use crate::analysis::{self, Act, OnNothing, Round, Verdict};
 use crate::plan::{Fallback, Gate, GateKind, Plan, Step};
 use crate::port::Answer;
@@ -27,17 +25,30 @@ pub(super) fn analyse<'a>(
     };
     let run = passed(run, &round, seen.now);
     let done = run.rounds.saturating_add(1);
-    let reason = Reason::RoundPassed { evidence: round.evidence };
+    let reason = Reason::RoundPassed {
+        evidence: round.evidence,
+    };
     if done >= rounds {
         return enter(plan, state, &run, run.at.saturating_add(1), reason, seen);
     }
     let iterations = run.iterations.map(|it| it.saturating_add(1));
-    let next = Run { rounds: done, iterations, due: Some(seen.now.after(plan.interval)), ..run };
+    let next = Run {
+        rounds: done,
+        iterations,
+        due: Some(seen.now.after(plan.interval)),
+        ..run
+    };
     go(state, state.with(next), reason, seen)
 }
 
 /// A gate that is a step. After a denial it is asked again, but not before what runs was judged again.
-pub(super) fn ask<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, gate: &'a Gate, seen: &Observation) -> Outcome<'a> {
+pub(super) fn ask<'a>(
+    plan: &'a Plan,
+    state: &'a State,
+    run: &'a Run,
+    gate: &'a Gate,
+    seen: &Observation,
+) -> Outcome<'a> {
     let next = run.at.saturating_add(1);
     if run.approved {
         return enter(plan, state, run, next, approved(gate), seen);
@@ -45,7 +56,9 @@ pub(super) fn ask<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, gate: &'a 
     let mut judged = None;
     if run.denials > 0 {
         // Before anything moved there is nothing to roll back.
-        let stopped = (gate.kind != GateKind::ConfirmRollout).then(|| stop_first(plan, state, run, seen)).flatten();
+        let stopped = (gate.kind != GateKind::ConfirmRollout)
+            .then(|| stop_first(plan, state, run, seen))
+            .flatten();
         if let Some(stopped) = stopped {
             return stopped;
         }
@@ -55,22 +68,33 @@ pub(super) fn ask<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, gate: &'a 
                 Err(stopped) => return stopped,
             };
             let rounds = run.rounds_since_denial.saturating_add(1);
-            let run = Run { rounds_since_denial: rounds, ..passed(run, &round, seen.now) };
+            let run = Run {
+                rounds_since_denial: rounds,
+                ..passed(run, &round, seen.now)
+            };
             if rounds < gate.every {
                 let due = Some(seen.now.after(plan.interval));
-                let reason = Reason::RoundPassed { evidence: round.evidence };
+                let reason = Reason::RoundPassed {
+                    evidence: round.evidence,
+                };
                 return go(state, state.with(Run { due, ..run }), reason, seen);
             }
             judged = Some(run);
         }
     }
-    let Some(said) = answer(state, gate, seen) else { return Outcome::Ask(Question::Gate(gate)) };
+    let Some(said) = answer(state, gate, seen) else {
+        return Outcome::Ask(Question::Gate(gate));
+    };
     let run = judged.as_ref().unwrap_or(run);
     let said = match said {
         Ok(Answer::Approved) => return enter(plan, state, run, next, approved(gate), seen),
         Ok(Answer::Denied(said)) | Err(said) => said.clone(),
     };
-    let checks = if gate.kind == GateKind::PreRollout { run.checks.failed() } else { run.checks };
+    let checks = if gate.kind == GateKind::PreRollout {
+        run.checks.failed()
+    } else {
+        run.checks
+    };
     let denied = Run {
         checks,
         denials: run.denials.saturating_add(1),
@@ -78,7 +102,11 @@ pub(super) fn ask<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, gate: &'a 
         due: Some(seen.now.after(plan.interval)),
         ..run.clone()
     };
-    let reason = Reason::Denied { kind: gate.kind, gate: gate.name.clone(), said };
+    let reason = Reason::Denied {
+        kind: gate.kind,
+        gate: gate.name.clone(),
+        said,
+    };
     stop_or_go(plan, state, denied, reason, seen)
 }
 
@@ -92,7 +120,11 @@ pub(super) fn gate_deadline<'a>(
     let Step::Gate(gate) = &run.step else { return None };
     answer_by(run).filter(|deadline| seen.now >= *deadline && !run.approved)?;
     let approved = gate.default == Fallback::Approve;
-    let reason = Reason::GateDeadline { kind: gate.kind, gate: gate.name.clone(), approved };
+    let reason = Reason::GateDeadline {
+        kind: gate.kind,
+        gate: gate.name.clone(),
+        approved,
+    };
     Some(if approved {
         enter(plan, state, run, run.at.saturating_add(1), reason, seen)
     } else {
@@ -130,7 +162,9 @@ pub(super) fn stop_first<'a>(
         match answer(state, gate, seen) {
             None => return Some(Outcome::Ask(Question::Gate(gate))),
             Some(Ok(Answer::Approved)) => {
-                let why = Reason::RollbackAsked { gate: gate.name.clone() };
+                let why = Reason::RollbackAsked {
+                    gate: gate.name.clone(),
+                };
                 return Some(give_up(state, &run.revision, why, End::Failed, seen));
             }
             Some(Ok(Answer::Denied(_)) | Err(_)) => {}
@@ -140,32 +174,58 @@ pub(super) fn stop_first<'a>(
 }
 
 /// A good round, or the outcome of one that is not good or not complete.
-fn judge<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, seen: &Observation) -> Result<Round, Outcome<'a>> {
+fn judge<'a>(
+    plan: &'a Plan,
+    state: &'a State,
+    run: &'a Run,
+    seen: &Observation,
+) -> Result<Round, Outcome<'a>> {
     for gate in &plan.rollout_gates {
         let said = match answer(state, gate, seen) {
             None => return Err(Outcome::Ask(Question::Gate(gate))),
             Some(Ok(Answer::Approved)) => continue,
             Some(Ok(Answer::Denied(said)) | Err(said)) => said.clone(),
         };
-        let failed = Run { checks: run.checks.failed(), due: Some(seen.now.after(plan.interval)), ..run.clone() };
-        let reason = Reason::Denied { kind: gate.kind, gate: gate.name.clone(), said };
+        let failed = Run {
+            checks: run.checks.failed(),
+            due: Some(seen.now.after(plan.interval)),
+            ..run.clone()
+        };
+        let reason = Reason::Denied {
+            kind: gate.kind,
+            gate: gate.name.clone(),
+            said,
+        };
         return Err(stop_or_go(plan, state, failed, reason, seen));
     }
     let none = alloc::collections::BTreeMap::new();
     let samples = match replies(state, seen).find_map(measured) {
         Some(samples) => samples,
         None if plan.metrics.is_empty() => &none,
-        None => return Err(Outcome::Ask(Question::Measure { since: run.steady.unwrap_or(seen.now) })),
+        None => {
+            return Err(Outcome::Ask(Question::Measure {
+                since: run.steady.unwrap_or(seen.now),
+            }));
+        }
     };
     let round = analysis::judge(&plan.metrics, samples, &run.memory);
     let (checks, reason) = match round.verdict {
         Verdict::Pass => return Ok(round),
-        Verdict::Fail => (run.checks.failed(), Reason::RoundFailed { evidence: round.evidence.clone() }),
+        Verdict::Fail => (
+            run.checks.failed(),
+            Reason::RoundFailed {
+                evidence: round.evidence.clone(),
+            },
+        ),
         Verdict::Inconclusive => (
             run.checks.inconclusive(round.error, &plan.budget),
             match plan.budget.nothing {
-                OnNothing::Fail => Reason::RoundFailed { evidence: round.evidence.clone() },
-                OnNothing::Hold => Reason::RoundInconclusive { evidence: round.evidence.clone() },
+                OnNothing::Fail => Reason::RoundFailed {
+                    evidence: round.evidence.clone(),
+                },
+                OnNothing::Hold => Reason::RoundInconclusive {
+                    evidence: round.evidence.clone(),
+                },
             },
         ),
     };
@@ -202,17 +262,27 @@ fn stop_or_go<'a>(plan: &Plan, state: &State, run: Run, reason: Reason, seen: &O
 
 fn exhausted(plan: &Plan, run: &Run) -> Option<Reason> {
     let (limit, allowed) = run.checks.exhausted(&plan.budget)?;
-    Some(Reason::BudgetExhausted { limit: String::from(limit), allowed, evidence: run.evidence.clone() })
+    Some(Reason::BudgetExhausted {
+        limit: String::from(limit),
+        allowed,
+        evidence: run.evidence.clone(),
+    })
 }
 
 fn approved(gate: &Gate) -> Reason {
-    Reason::Approved { kind: gate.kind, gate: gate.name.clone() }
+    Reason::Approved {
+        kind: gate.kind,
+        gate: gate.name.clone(),
+    }
 }
 
 /// Answers that belong to the present state. A later one has been overtaken by a transition.
 fn replies<'s>(state: &State, seen: &'s Observation) -> impl Iterator<Item = &'s Content> {
     let sequence = state.sequence;
-    seen.replies.iter().filter(move |it: &&Reply| it.sequence == sequence).map(|it| &it.content)
+    seen.replies
+        .iter()
+        .filter(move |it: &&Reply| it.sequence == sequence)
+        .map(|it| &it.content)
 }
 
 fn answer<'s>(state: &State, gate: &Gate, seen: &'s Observation) -> Option<Result<&'s Answer, &'s String>> {

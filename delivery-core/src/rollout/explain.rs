@@ -14,7 +14,9 @@ pub fn explain(plan: &Plan, state: &State, outcome: Option<&Outcome<'_>>) -> Str
     let mut lines = Vec::new();
     lines.push(headline(plan, state));
     if let Some(actor) = &state.paused {
-        lines.push(format!("Paused by {actor}: everything stays as it is until `resume`."));
+        lines.push(format!(
+            "Paused by {actor}: everything stays as it is until `resume`."
+        ));
     }
     match &state.stage {
         Stage::Bootstrap(_) => lines.push(String::from(
@@ -28,18 +30,26 @@ pub fn explain(plan: &Plan, state: &State, outcome: Option<&Outcome<'_>>) -> Str
         lines.push(waiting);
     }
     if state.dropped > 0 {
-        lines.push(format!("{} notices were given up because they could not be sent.", state.dropped));
+        lines.push(format!(
+            "{} notices were given up because they could not be sent.",
+            state.dropped
+        ));
     }
     lines.join("\n")
 }
 
 fn headline(plan: &Plan, state: &State) -> String {
     let status = state.status();
-    let revision = state.revision().map_or(String::from("no revision"), |it| format!("revision {it}"));
+    let revision = state
+        .revision()
+        .map_or(String::from("no revision"), |it| format!("revision {it}"));
     match &state.stage {
         Stage::Rollout(run) => {
             let (at, of) = (run.at.saturating_add(1), plan.steps().len());
-            format!("{}: {revision}, step {at} of {of} ({}), traffic {}.", status.phase, run.step, run.traffic)
+            format!(
+                "{}: {revision}, step {at} of {of} ({}), traffic {}.",
+                status.phase, run.step, run.traffic
+            )
         }
         Stage::Bootstrap(_) | Stage::Idle(_) | Stage::Retreat(_) => {
             format!("{}: {revision}, traffic {}.", status.phase, state.traffic())
@@ -49,14 +59,25 @@ fn headline(plan: &Plan, state: &State) -> String {
 
 fn idle_lines(idle: &Idle, lines: &mut Vec<String>) {
     match idle {
-        Idle::Initialized | Idle::Succeeded { .. } => lines.push(String::from("Next: a new revision starts a rollout.")),
-        Idle::Failed { refused, why, serving, .. } => {
+        Idle::Initialized | Idle::Succeeded { .. } => {
+            lines.push(String::from("Next: a new revision starts a rollout."));
+        }
+        Idle::Failed {
+            refused,
+            why,
+            serving,
+            ..
+        } => {
             lines.push(format!("Because: {why}."));
             if *serving == Side::Canary {
-                lines.push(String::from("The canary has all the traffic: it passed its checks, the primary is not ready."));
+                lines.push(String::from(
+                    "The canary has all the traffic: it passed its checks, the primary is not ready.",
+                ));
             }
             lines.push(match refused {
-                Some(refused) => format!("Next: another revision than {refused}, or `retry`, starts a rollout."),
+                Some(refused) => {
+                    format!("Next: another revision than {refused}, or `retry`, starts a rollout.")
+                }
                 None => String::from("Next: a new revision starts a rollout."),
             });
         }
@@ -70,19 +91,38 @@ fn run_lines(plan: &Plan, run: &Run, lines: &mut Vec<String>) {
     }
     let budget = plan.budget();
     if run.checks.failed > 0 {
-        lines.push(format!("Failed checks: {} of {} that roll back.", run.checks.failed, budget.failed));
+        lines.push(format!(
+            "Failed checks: {} of {} that roll back.",
+            run.checks.failed, budget.failed
+        ));
     }
     if run.checks.inconclusive > 0 || run.checks.errors > 0 {
         let (inconclusive, errors) = (run.checks.inconclusive, run.checks.errors);
-        lines.push(format!("Checks without data: {inconclusive}; with an unreachable source: {errors}."));
+        lines.push(format!(
+            "Checks without data: {inconclusive}; with an unreachable source: {errors}."
+        ));
     }
     match &run.step {
         Step::Gate(gate) if run.denials > 0 => {
-            lines.push(format!("{} {} did not approve ({} times).", gate.kind, gate.name, run.denials));
-            lines.push(String::from("Next: it approves, or somebody gives `approve` or `abort`."));
+            lines.push(format!(
+                "{} {} did not approve ({} times).",
+                gate.kind, gate.name, run.denials
+            ));
+            lines.push(String::from(
+                "Next: it approves, or somebody gives `approve` or `abort`.",
+            ));
         }
         Step::Pause { lasts: None } => lines.push(String::from("Next: somebody gives `resume` or `abort`.")),
-        _ => {
+        Step::Gate(_)
+        | Step::Scale { .. }
+        | Step::Shift { .. }
+        | Step::Mirror { .. }
+        | Step::Match
+        | Step::Analyse { .. }
+        | Step::Pause { .. }
+        | Step::Promote { .. }
+        | Step::Return { .. }
+        | Step::Settle { .. } => {
             if let Some(next) = plan.steps().get(run.at.saturating_add(1)) {
                 lines.push(format!("Next: {next}."));
             }
@@ -93,15 +133,25 @@ fn run_lines(plan: &Plan, run: &Run, lines: &mut Vec<String>) {
 fn retreat_lines(retreat: &Retreat, lines: &mut Vec<String>) {
     lines.push(format!("Because: {}.", retreat.why));
     lines.push(match retreat.end {
-        End::Failed => format!("Next: all traffic at the primary, then the pods of {} go.", retreat.revision),
+        End::Failed => format!(
+            "Next: all traffic at the primary, then the pods of {} go.",
+            retreat.revision
+        ),
         End::Superseded => String::from("Next: all traffic at the primary, then what is wanted now starts."),
     });
 }
 
 fn waiting(outcome: &Outcome<'_>) -> Option<String> {
     match outcome {
-        Outcome::Hold { why: Reason::NothingToDo, .. } | Outcome::Go(..) => None,
-        Outcome::Hold { until: Some(until), why } => Some(format!("Waiting until {until}: {why}.")),
+        Outcome::Hold {
+            why: Reason::NothingToDo,
+            ..
+        }
+        | Outcome::Go(..) => None,
+        Outcome::Hold {
+            until: Some(until),
+            why,
+        } => Some(format!("Waiting until {until}: {why}.")),
         Outcome::Hold { until: None, why } => Some(format!("Waiting: {why}.")),
         Outcome::Ask(Question::Gate(gate)) => Some(format!("Waiting for {} {}.", gate.kind, gate.name)),
         Outcome::Ask(Question::Measure { .. }) => Some(String::from("Waiting for measurements.")),

@@ -115,18 +115,39 @@ pub struct Desired {
 pub fn desired(plan: &Plan, state: &State) -> Desired {
     let (primary, canary) = match &state.stage {
         Stage::Bootstrap(bootstrap) => (bootstrap.revision.clone(), CanaryWish::AsIs),
-        Stage::Idle(Idle::Failed { serving: Side::Canary, .. }) => {
+        Stage::Idle(Idle::Failed {
+            serving: Side::Canary,
+            ..
+        }) => {
             // The failed promotion left the primary on the canary's revision: it is the one that serves.
-            let up = |revision| CanaryWish::Up { revision, scale: crate::plan::Scale::LikePrimary };
-            (state.primary.clone(), state.primary.clone().map_or(CanaryWish::AsIs, up))
+            let up = |revision| CanaryWish::Up {
+                revision,
+                scale: crate::plan::Scale::LikePrimary,
+            };
+            (
+                state.primary.clone(),
+                state.primary.clone().map_or(CanaryWish::AsIs, up),
+            )
         }
-        Stage::Idle(Idle::Initialized | Idle::Succeeded { .. } | Idle::Failed { serving: Side::Primary, .. }) => {
-            (state.primary.clone(), CanaryWish::Down)
-        }
+        Stage::Idle(
+            Idle::Initialized
+            | Idle::Succeeded { .. }
+            | Idle::Failed {
+                serving: Side::Primary,
+                ..
+            },
+        ) => (state.primary.clone(), CanaryWish::Down),
         Stage::Rollout(run) => {
-            let primary = if run.promoting { Some(run.revision.clone()) } else { state.primary.clone() };
+            let primary = if run.promoting {
+                Some(run.revision.clone())
+            } else {
+                state.primary.clone()
+            };
             let canary = match run.scale {
-                Some(scale) => CanaryWish::Up { revision: run.revision.clone(), scale },
+                Some(scale) => CanaryWish::Up {
+                    revision: run.revision.clone(),
+                    scale,
+                },
                 None if run.traffic.reaches_canary() => CanaryWish::AsIs,
                 None => CanaryWish::Down,
             };
@@ -138,17 +159,32 @@ pub fn desired(plan: &Plan, state: &State) -> Desired {
     let leave = matches!(&state.stage, Stage::Bootstrap(bootstrap) if !bootstrap.routed);
     let routing = (!leave).then(|| {
         let traffic = state.traffic();
-        let rules = if traffic == Traffic::Match { plan.rules.clone() } else { [].into() };
-        Routing { traffic, rules, cookie: cookie(plan, state, traffic) }
+        let rules = if traffic == Traffic::Match {
+            plan.rules.clone()
+        } else {
+            [].into()
+        };
+        Routing {
+            traffic,
+            rules,
+            cookie: cookie(plan, state, traffic),
+        }
     });
-    Desired { pods: Wish { primary, canary }, routing }
+    Desired {
+        pods: Wish { primary, canary },
+        routing,
+    }
 }
 
 /// The cookie's value comes from the revision alone: whoever restarts, nobody is moved to the other side.
 fn cookie(plan: &Plan, state: &State, traffic: Traffic) -> Option<Cookie> {
     let affinity = plan.affinity.as_ref().filter(|_| !traffic.weight().is_zero())?;
     let value = Revision::of(&serde_json::Value::from(state.revision()?.as_str()));
-    Some(Cookie { name: affinity.cookie_name.clone(), value: value.as_str().into(), max_age: affinity.max_age })
+    Some(Cookie {
+        name: affinity.cookie_name.clone(),
+        value: value.as_str().into(),
+        max_age: affinity.max_age,
+    })
 }
 
 /// Decides. Total and deterministic: the same three values give the same outcome, on every machine.
@@ -174,10 +210,24 @@ pub fn step<'a>(plan: &'a Plan, state: &'a State, seen: &Observation) -> Outcome
 
 /// The primary is created, becomes ready, gets the traffic; only then may what served before go.
 fn bootstrap<'a>(plan: &'a Plan, state: &'a State, it: &Bootstrap, seen: &Observation) -> Outcome<'a> {
-    let Some(target) = &seen.target else { return look_again(plan, seen, Reason::TargetUnknown) };
-    let Some(revision) = it.revision.as_ref().filter(|revision| it.routed || *revision == target) else {
-        let created = Bootstrap { revision: Some(target.clone()), entered: seen.now, routed: false, overdue: false };
-        let mut next = State { stage: Stage::Bootstrap(created), ..state.clone() };
+    let Some(target) = &seen.target else {
+        return look_again(plan, seen, Reason::TargetUnknown);
+    };
+    let Some(revision) = it
+        .revision
+        .as_ref()
+        .filter(|revision| it.routed || *revision == target)
+    else {
+        let created = Bootstrap {
+            revision: Some(target.clone()),
+            entered: seen.now,
+            routed: false,
+            overdue: false,
+        };
+        let mut next = State {
+            stage: Stage::Bootstrap(created),
+            ..state.clone()
+        };
         next.unready.primary = Some(seen.now);
         return go(state, next, Reason::NewRevision, seen);
     };
@@ -185,32 +235,58 @@ fn bootstrap<'a>(plan: &'a Plan, state: &'a State, it: &Bootstrap, seen: &Observ
         if seen.in_force != Some(Traffic::PRIMARY) {
             return look_again(plan, seen, Reason::TrafficNotInForce);
         }
-        let next =
-            State { primary: Some(revision.clone()), stage: Stage::Idle(Idle::Initialized), ..state.clone() };
+        let next = State {
+            primary: Some(revision.clone()),
+            stage: Stage::Idle(Idle::Initialized),
+            ..state.clone()
+        };
         return go(state, next, Reason::Bootstrapped, seen);
     }
     let due = it.entered.after(plan.bootstrap_dwell);
     match readiness(plan, state, seen, Side::Primary) {
         Readiness::Ready if seen.now < due => hold(Some(due), Reason::NotDue),
         Readiness::Ready => {
-            let routed = Bootstrap { routed: true, ..it.clone() };
-            let next = State { stage: Stage::Bootstrap(routed), ..state.clone() };
+            let routed = Bootstrap {
+                routed: true,
+                ..it.clone()
+            };
+            let next = State {
+                stage: Stage::Bootstrap(routed),
+                ..state.clone()
+            };
             go(state, next, Reason::Ready { side: Side::Primary }, seen)
         }
         // What serves now goes on serving: a primary that never comes up harms nobody.
         Readiness::Dead if !it.overdue => {
-            let overdue = Bootstrap { overdue: true, ..it.clone() };
-            let next = State { stage: Stage::Bootstrap(overdue), ..state.clone() };
-            go(state, next, Reason::DeadlineExceeded { side: Side::Primary }, seen)
+            let overdue = Bootstrap {
+                overdue: true,
+                ..it.clone()
+            };
+            let next = State {
+                stage: Stage::Bootstrap(overdue),
+                ..state.clone()
+            };
+            go(
+                state,
+                next,
+                Reason::DeadlineExceeded { side: Side::Primary },
+                seen,
+            )
         }
-        Readiness::Dead | Readiness::Unknown => look_again(plan, seen, Reason::NotReady { side: Side::Primary }),
-        Readiness::Waiting { until } => look_until(plan, seen, until, Reason::NotReady { side: Side::Primary }),
+        Readiness::Dead | Readiness::Unknown => {
+            look_again(plan, seen, Reason::NotReady { side: Side::Primary })
+        }
+        Readiness::Waiting { until } => {
+            look_until(plan, seen, until, Reason::NotReady { side: Side::Primary })
+        }
     }
 }
 
 /// Nothing is rolled out: is another revision wanted?
 fn idle<'a>(plan: &'a Plan, state: &'a State, it: &Idle, seen: &Observation) -> Outcome<'a> {
-    let Some(target) = &seen.target else { return look_again(plan, seen, Reason::TargetUnknown) };
+    let Some(target) = &seen.target else {
+        return look_again(plan, seen, Reason::TargetUnknown);
+    };
     let (refused, serving) = match it {
         Idle::Failed { refused, serving, .. } => (refused.as_ref(), *serving),
         Idle::Initialized | Idle::Succeeded { .. } => (None, Side::Primary),
@@ -219,20 +295,39 @@ fn idle<'a>(plan: &'a Plan, state: &'a State, it: &Idle, seen: &Observation) -> 
         return hold(None, Reason::Refused);
     }
     let unchanged = state.primary.as_ref() == Some(target);
-    if let Idle::Failed { refused: Some(_), why, serving, checks } = it
+    if let Idle::Failed {
+        refused: Some(_),
+        why,
+        serving,
+        checks,
+    } = it
         && unchanged
     {
         // Something else was wanted since: wanting the refused one again is then a new wish.
-        let stage =
-            Stage::Idle(Idle::Failed { refused: None, why: why.clone(), serving: *serving, checks: *checks });
-        return go(state, State { stage, ..state.clone() }, Reason::Withdrawn, seen);
+        let stage = Stage::Idle(Idle::Failed {
+            refused: None,
+            why: why.clone(),
+            serving: *serving,
+            checks: *checks,
+        });
+        return go(
+            state,
+            State {
+                stage,
+                ..state.clone()
+            },
+            Reason::Withdrawn,
+            seen,
+        );
     }
     if unchanged && serving == Side::Primary {
         return hold(None, Reason::NothingToDo);
     }
     match readiness(plan, state, seen, Side::Primary) {
         Readiness::Unknown => look_again(plan, seen, Reason::NotReady { side: Side::Primary }),
-        Readiness::Waiting { until } => look_until(plan, seen, until, Reason::NotReady { side: Side::Primary }),
+        Readiness::Waiting { until } => {
+            look_until(plan, seen, until, Reason::NotReady { side: Side::Primary })
+        }
         // The canary's side is needed for the new revision: first its traffic goes to whatever the primary serves.
         Readiness::Ready | Readiness::Dead if serving == Side::Canary && serves(seen.primary.as_ref()) => {
             give_up(state, target, Reason::NewRevision, End::Superseded, seen)
@@ -301,14 +396,29 @@ fn progress<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, seen: &Observati
     }
     match (seen.in_force == Some(run.traffic), run.steady) {
         (false, None) => return look_again(plan, seen, Reason::TrafficNotInForce),
-        (false, Some(_)) => return go(state, state.with(Run { steady: None, ..run.clone() }), Reason::Drifted, seen),
+        (false, Some(_)) => {
+            return go(
+                state,
+                state.with(Run {
+                    steady: None,
+                    ..run.clone()
+                }),
+                Reason::Drifted,
+                seen,
+            );
+        }
         (true, None) => {
             // A window lies inside one routing: what was measured before says nothing about this one.
-            let due = match run.step {
-                Step::Analyse { .. } => run.due.max(Some(seen.now.after(plan.interval))),
-                _ => run.due,
+            let due = if matches!(run.step, Step::Analyse { .. }) {
+                run.due.max(Some(seen.now.after(plan.interval)))
+            } else {
+                run.due
             };
-            let steady = Run { steady: Some(seen.now), due, ..run.clone() };
+            let steady = Run {
+                steady: Some(seen.now),
+                due,
+                ..run.clone()
+            };
             if !run.step.moves_traffic() {
                 return go(state, state.with(steady), Reason::InForce, seen);
             }
@@ -320,7 +430,12 @@ fn progress<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, seen: &Observati
     }
     match run.due {
         None => return hold(None, Reason::UntilResumed),
-        Some(due) if seen.now < due => return hold(Some(due.min(check::answer_by(run).unwrap_or(due))), Reason::NotDue),
+        Some(due) if seen.now < due => {
+            return hold(
+                Some(due.min(check::answer_by(run).unwrap_or(due))),
+                Reason::NotDue,
+            );
+        }
         Some(_) => {}
     }
     let next = run.at.saturating_add(1);
@@ -356,14 +471,28 @@ fn promotion<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, seen: &Observat
                 checks: run.checks,
             };
             let stage = Stage::Idle(failed);
-            let next = State { primary: Some(run.revision.clone()), stage, ..state.clone() };
+            let next = State {
+                primary: Some(run.revision.clone()),
+                stage,
+                ..state.clone()
+            };
             return go(state, next, Reason::PromotionFailed, seen);
         }
         Readiness::Dead => return look_again(plan, seen, Reason::NoSideServes),
     }
-    if let Some(settle) = plan.settle_after(run.at).filter(|_| !canary_ready && run.traffic.reaches_canary()) {
+    if let Some(settle) = plan
+        .settle_after(run.at)
+        .filter(|_| !canary_ready && run.traffic.reaches_canary())
+    {
         // The canary can no longer be relied on, and the primary is ready: no reason to go slowly.
-        return enter(plan, state, run, settle, Reason::NotReady { side: Side::Canary }, seen);
+        return enter(
+            plan,
+            state,
+            run,
+            settle,
+            Reason::NotReady { side: Side::Canary },
+            seen,
+        );
     }
     if seen.in_force != Some(run.traffic) {
         return look_again(plan, seen, Reason::TrafficNotInForce);
@@ -373,9 +502,11 @@ fn promotion<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, seen: &Observat
         Some(due) if seen.now < due => return hold(Some(due), Reason::NotDue),
         Some(_) => {}
     }
-    let reason = match run.step {
-        Step::Promote { .. } => Reason::Ready { side: Side::Primary },
-        _ => Reason::InForce,
+    let promoted = matches!(run.step, Step::Promote { .. });
+    let reason = if promoted {
+        Reason::Ready { side: Side::Primary }
+    } else {
+        Reason::InForce
     };
     enter(plan, state, run, run.at.saturating_add(1), reason, seen)
 }
@@ -386,8 +517,19 @@ fn retreat<'a>(plan: &'a Plan, state: &'a State, it: &'a Retreat, seen: &Observa
         if !serves(seen.primary.as_ref()) {
             return look_again(plan, seen, Reason::NotReady { side: Side::Primary });
         }
-        let back = Retreat { traffic: Traffic::PRIMARY, ..it.clone() };
-        return go(state, State { stage: Stage::Retreat(back), ..state.clone() }, it.why.clone(), seen);
+        let back = Retreat {
+            traffic: Traffic::PRIMARY,
+            ..it.clone()
+        };
+        return go(
+            state,
+            State {
+                stage: Stage::Retreat(back),
+                ..state.clone()
+            },
+            it.why.clone(),
+            seen,
+        );
     }
     if seen.in_force != Some(Traffic::PRIMARY) {
         return look_again(plan, seen, Reason::TrafficNotInForce);
@@ -405,21 +547,58 @@ fn retreat<'a>(plan: &'a Plan, state: &'a State, it: &'a Retreat, seen: &Observa
         }
         (End::Superseded, Some(_)) => Idle::Initialized,
     };
-    go(state, State { stage: Stage::Idle(idle), ..state.clone() }, Reason::TrafficBack, seen)
+    go(
+        state,
+        State {
+            stage: Stage::Idle(idle),
+            ..state.clone()
+        },
+        Reason::TrafficBack,
+        seen,
+    )
 }
 
 /// Gives a revision up. Traffic moves at once if the primary serves anything, otherwise as soon as it does.
 fn give_up<'a>(state: &State, revision: &Revision, why: Reason, end: End, seen: &Observation) -> Outcome<'a> {
-    let traffic = if serves(seen.primary.as_ref()) { Traffic::PRIMARY } else { state.traffic() };
-    let retreat = Retreat { revision: revision.clone(), traffic, why: why.clone(), end, checks: state.checks() };
-    go(state, State { stage: Stage::Retreat(retreat), ..state.clone() }, why, seen)
+    let traffic = if serves(seen.primary.as_ref()) {
+        Traffic::PRIMARY
+    } else {
+        state.traffic()
+    };
+    let retreat = Retreat {
+        revision: revision.clone(),
+        traffic,
+        why: why.clone(),
+        end,
+        checks: state.checks(),
+    };
+    go(
+        state,
+        State {
+            stage: Stage::Retreat(retreat),
+            ..state.clone()
+        },
+        why,
+        seen,
+    )
 }
 
 /// Takes the run to step `at`: this is the only place where a run moves traffic, scales or promotes.
-fn enter<'a>(plan: &Plan, state: &State, run: &Run, at: usize, reason: Reason, seen: &Observation) -> Outcome<'a> {
+fn enter<'a>(
+    plan: &Plan,
+    state: &State,
+    run: &Run,
+    at: usize,
+    reason: Reason,
+    seen: &Observation,
+) -> Outcome<'a> {
     let Some(step) = plan.steps.get(at) else {
         let stage = Stage::Idle(Idle::Succeeded { checks: run.checks });
-        let next = State { primary: Some(run.revision.clone()), stage, ..state.clone() };
+        let next = State {
+            primary: Some(run.revision.clone()),
+            stage,
+            ..state.clone()
+        };
         return go(state, next, Reason::Promoted, seen);
     };
     let mut run = Run {
@@ -438,6 +617,12 @@ fn enter<'a>(plan: &Plan, state: &State, run: &Run, at: usize, reason: Reason, s
     let now = seen.now;
     match *step {
         Step::Gate(_) => {}
+        Step::Scale { .. }
+            if run.scale.is_none() && before.reaches_canary() && serves(seen.primary.as_ref()) =>
+        {
+            // A failed promotion left the traffic here, and the primary has come back meanwhile: that first.
+            return give_up(state, &run.revision, Reason::NewRevision, End::Superseded, seen);
+        }
         Step::Scale { scale, dwell } => {
             run.scale = Some(scale);
             run.due = Some(now.after(dwell));
@@ -477,7 +662,16 @@ fn enter<'a>(plan: &Plan, state: &State, run: &Run, at: usize, reason: Reason, s
     }
     let in_force = run.traffic == before && seen.in_force == Some(before);
     run.steady = in_force.then(|| run.steady.unwrap_or(now));
-    go(state, State { stage: Stage::Rollout(run), unready, ..state.clone() }, reason, seen)
+    go(
+        state,
+        State {
+            stage: Stage::Rollout(run),
+            unready,
+            ..state.clone()
+        },
+        reason,
+        seen,
+    )
 }
 
 /// Carries out a command, or records why it has no effect. Either way it is remembered.
@@ -494,7 +688,11 @@ fn obey<'a>(plan: &Plan, state: &State, command: &Command, seen: &Observation) -
         (Order::Pause, _) => base.paused = Some(command.actor.clone()),
         (Order::Resume | Order::Approve, Stage::Rollout(run)) if run.waits_for_approval() => {
             base.paused = None;
-            base = base.with(Run { approved: true, due: Some(seen.now), ..run.clone() });
+            base = base.with(Run {
+                approved: true,
+                due: Some(seen.now),
+                ..run.clone()
+            });
         }
         (Order::Resume, _) if state.paused.is_some() => base.paused = None,
         (Order::Resume, _) => return ignored(base, "nothing is paused"),
@@ -504,7 +702,9 @@ fn obey<'a>(plan: &Plan, state: &State, command: &Command, seen: &Observation) -
         }
         (Order::Promote, Stage::Rollout(run)) => {
             let ready = run.scale.is_some() && readiness(plan, state, seen, Side::Canary) == Readiness::Ready;
-            let Some(at) = plan.promote_step() else { return ignored(base, "the plan has no promotion") };
+            let Some(at) = plan.promote_step() else {
+                return ignored(base, "the plan has no promotion");
+            };
             if run.checks.exhausted(&plan.budget).is_some() {
                 return ignored(base, "the failure budget is exhausted");
             }
@@ -521,8 +721,18 @@ fn obey<'a>(plan: &Plan, state: &State, command: &Command, seen: &Observation) -
         (Order::Promote | Order::Abort, Stage::Bootstrap(_) | Stage::Idle(_) | Stage::Retreat(_)) => {
             return ignored(base, "nothing is being rolled out");
         }
-        (Order::Retry, Stage::Idle(Idle::Failed { why, serving, checks, .. })) => {
-            let again = Idle::Failed { refused: None, why: why.clone(), serving: *serving, checks: *checks };
+        (
+            Order::Retry,
+            Stage::Idle(Idle::Failed {
+                why, serving, checks, ..
+            }),
+        ) => {
+            let again = Idle::Failed {
+                refused: None,
+                why: why.clone(),
+                serving: *serving,
+                checks: *checks,
+            };
             base.stage = Stage::Idle(again);
         }
         (Order::Retry, Stage::Bootstrap(_) | Stage::Idle(_) | Stage::Rollout(_) | Stage::Retreat(_)) => {
@@ -535,7 +745,7 @@ fn obey<'a>(plan: &Plan, state: &State, command: &Command, seen: &Observation) -
 /// Records since when a side is not ready, so that a deadline survives a restart.
 fn note_readiness<'a>(plan: &Plan, state: &State, seen: &Observation) -> Option<Outcome<'a>> {
     let noted = |side: Side, since: Option<Timestamp>| {
-        let Some((pods, revision, share)) = expected(plan, state, seen, side) else { return None };
+        let (pods, revision, share) = expected(plan, state, seen, side)?;
         match (is_ready(pods, revision, share), since) {
             (true, _) => None,
             (false, Some(since)) => Some(since),
@@ -547,18 +757,35 @@ fn note_readiness<'a>(plan: &Plan, state: &State, seen: &Observation) -> Option<
             // What nobody can tell has not changed.
             seen.primary.is_none()
         })),
-        canary: noted(Side::Canary, state.unready.canary).or(state.unready.canary.filter(|_| seen.canary.is_none())),
+        canary: noted(Side::Canary, state.unready.canary)
+            .or(state.unready.canary.filter(|_| seen.canary.is_none())),
     };
     if unready == state.unready {
         return None;
     }
-    let side = if unready.primary == state.unready.primary { Side::Canary } else { Side::Primary };
+    let side = if unready.primary == state.unready.primary {
+        Side::Canary
+    } else {
+        Side::Primary
+    };
     let lost = match side {
         Side::Primary => unready.primary.is_some(),
         Side::Canary => unready.canary.is_some(),
     };
-    let reason = if lost { Reason::NotReady { side } } else { Reason::Ready { side } };
-    Some(go(state, State { unready, ..state.clone() }, reason, seen))
+    let reason = if lost {
+        Reason::NotReady { side }
+    } else {
+        Reason::Ready { side }
+    };
+    Some(go(
+        state,
+        State {
+            unready,
+            ..state.clone()
+        },
+        reason,
+        seen,
+    ))
 }
 
 /// The pods of a side that should be ready now, with their revision and the share that must be available.
@@ -574,11 +801,14 @@ fn expected<'a>(
                 Stage::Bootstrap(bootstrap) => bootstrap.revision.as_ref(),
                 Stage::Rollout(run) if run.promoting => Some(&run.revision),
                 // At rest, the primary's health is the platform's business until a rollout depends on it.
-                Stage::Idle(Idle::Initialized | Idle::Succeeded { .. } | Idle::Failed { serving: Side::Primary, .. })
-                    if seen.target == state.primary =>
-                {
-                    None
-                }
+                Stage::Idle(
+                    Idle::Initialized
+                    | Idle::Succeeded { .. }
+                    | Idle::Failed {
+                        serving: Side::Primary,
+                        ..
+                    },
+                ) if seen.target == state.primary => None,
                 Stage::Idle(_) | Stage::Rollout(_) | Stage::Retreat(_) => state.primary.as_ref(),
             };
             Some((seen.primary.as_ref()?, revision?, plan.ready.primary))
@@ -593,7 +823,9 @@ fn expected<'a>(
 }
 
 fn readiness(plan: &Plan, state: &State, seen: &Observation, side: Side) -> Readiness {
-    let Some((pods, revision, share)) = expected(plan, state, seen, side) else { return Readiness::Unknown };
+    let Some((pods, revision, share)) = expected(plan, state, seen, side) else {
+        return Readiness::Unknown;
+    };
     if is_ready(pods, revision, share) {
         return Readiness::Ready;
     }
@@ -602,13 +834,24 @@ fn readiness(plan: &Plan, state: &State, seen: &Observation, side: Side) -> Read
         Side::Canary => state.unready.canary,
     };
     // Where the platform knows since when, a time in which nobody drove the rollout does not count.
-    let until = pods.unready_since.or(noted).unwrap_or(seen.now).after(plan.deadline);
-    if seen.now >= until { Readiness::Dead } else { Readiness::Waiting { until } }
+    let until = pods
+        .unready_since
+        .or(noted)
+        .unwrap_or(seen.now)
+        .after(plan.deadline);
+    if seen.now >= until {
+        Readiness::Dead
+    } else {
+        Readiness::Waiting { until }
+    }
 }
 
 impl State {
     fn with(&self, run: Run) -> Self {
-        Self { stage: Stage::Rollout(run), ..self.clone() }
+        Self {
+            stage: Stage::Rollout(run),
+            ..self.clone()
+        }
     }
 }
 
@@ -635,7 +878,11 @@ fn go<'a>(before: &State, next: State, reason: Reason, seen: &Observation) -> Ou
         || before.checks() != next.checks()
         || denials(before) < denials(&next)
         || overdue(before) != overdue(&next);
-    if shows { go_and_tell(before, next, reason, seen) } else { counted(before, next, reason) }
+    if shows {
+        go_and_tell(before, next, reason, seen)
+    } else {
+        counted(before, next, reason)
+    }
 }
 
 fn go_and_tell<'a>(before: &State, mut next: State, reason: Reason, seen: &Observation) -> Outcome<'a> {

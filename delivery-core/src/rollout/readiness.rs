@@ -22,7 +22,10 @@ pub(super) enum Readiness {
 /// A side that wants no pods, or has none of the revision, is never ready, and the share is rounded up: with 50 % of one
 /// pod, that pod counts.
 pub(super) fn is_ready(pods: &Pods, revision: &Revision, share: u8) -> bool {
-    let needed = u64::from(pods.updated).saturating_mul(u64::from(share)).div_ceil(100).max(1);
+    let needed = u64::from(pods.updated)
+        .saturating_mul(u64::from(share))
+        .div_ceil(100)
+        .max(1);
     pods.revision.as_ref() == Some(revision)
         && pods.wanted > 0
         && pods.updated >= pods.wanted

@@ -162,12 +162,14 @@ pub enum Reason {
 impl Reason {
     /// What the metrics said, where the reason is about a round.
     pub fn evidence(&self) -> &[Evidence] {
-        match self {
-            Self::RoundPassed { evidence }
-            | Self::RoundFailed { evidence }
-            | Self::RoundInconclusive { evidence }
-            | Self::BudgetExhausted { evidence, .. } => evidence,
-            _ => &[],
+        if let Self::RoundPassed { evidence }
+        | Self::RoundFailed { evidence }
+        | Self::RoundInconclusive { evidence }
+        | Self::BudgetExhausted { evidence, .. } = self
+        {
+            evidence
+        } else {
+            &[]
         }
     }
 }
@@ -201,19 +203,37 @@ impl fmt::Display for Reason {
                 let counts = if *approved { "approved" } else { "rejected" };
                 write!(f, "{kind} {gate} gave no answer in time: {counts} by default")
             }
-            Self::BudgetExhausted { limit, allowed, evidence } => {
+            Self::BudgetExhausted {
+                limit,
+                allowed,
+                evidence,
+            } => {
                 write!(f, "{limit} {allowed} reached")?;
-                if evidence.is_empty() { Ok(()) } else { listed(f, "", evidence) }
+                if evidence.is_empty() {
+                    Ok(())
+                } else {
+                    listed(f, "", evidence)
+                }
             }
             Self::RollbackAsked { gate } => write!(f, "rollback {gate} asked for a rollback"),
             Self::DeadlineExceeded { side } => write!(f, "the {side} was not ready in time"),
-            Self::PromotionFailed => f.write_str("promotion failed, primary not ready in time: the canary serves"),
+            Self::PromotionFailed => {
+                f.write_str("promotion failed, primary not ready in time: the canary serves")
+            }
             Self::PlanChanged => f.write_str("the plan was changed"),
             Self::TrafficBack => f.write_str("all traffic is back at the primary"),
             Self::Bootstrapped => f.write_str("the primary serves"),
             Self::Promoted => f.write_str("promotion completed"),
-            Self::Commanded { order, actor, ignored: None } => write!(f, "{actor}: {order}"),
-            Self::Commanded { order, actor, ignored: Some(why) } => write!(f, "{actor}: {order}, ignored: {why}"),
+            Self::Commanded {
+                order,
+                actor,
+                ignored: None,
+            } => write!(f, "{actor}: {order}"),
+            Self::Commanded {
+                order,
+                actor,
+                ignored: Some(why),
+            } => write!(f, "{actor}: {order}, ignored: {why}"),
         }
     }
 }

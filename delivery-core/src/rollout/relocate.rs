@@ -16,8 +16,22 @@ pub(super) fn relocate<'a>(plan: &Plan, state: &State, run: &Run, seen: &Observa
         (true, iterations) => Some(iterations.unwrap_or(0)),
         (false, _) => None,
     };
-    let moved = Run { plan: plan.fingerprint.clone(), at, step, iterations, ..run.clone() };
-    go(state, State { stage: Stage::Rollout(moved), ..state.clone() }, Reason::PlanChanged, seen)
+    let moved = Run {
+        plan: plan.fingerprint.clone(),
+        at,
+        step,
+        iterations,
+        ..run.clone()
+    };
+    go(
+        state,
+        State {
+            stage: Stage::Rollout(moved),
+            ..state.clone()
+        },
+        Reason::PlanChanged,
+        seen,
+    )
 }
 
 /// Where the run stands in the plan: the index, and what it is doing there.
@@ -46,12 +60,21 @@ fn place(plan: &Plan, run: &Run) -> Option<(usize, Step)> {
             run.scale?;
             let next = plan.steps.iter().position(higher)?;
             // What is asked before that step is asked; and if the plan judges at all, so is the present weight.
-            let gates = plan.steps.get(..next)?.iter().rev().take_while(|it| matches!(it, Step::Gate(_))).count();
+            let gates = plan
+                .steps
+                .get(..next)?
+                .iter()
+                .rev()
+                .take_while(|it| matches!(it, Step::Gate(_)))
+                .count();
             let at = next.checked_sub(gates)?.checked_sub(1)?;
             let step = if analyses && !weight.is_zero() {
                 Step::Analyse { rounds: 1 }
             } else {
-                plan.steps.iter().find(|it| matches!(it, Step::Scale { .. }))?.clone()
+                plan.steps
+                    .iter()
+                    .find(|it| matches!(it, Step::Scale { .. }))?
+                    .clone()
             };
             Some((at, step))
         }
@@ -85,7 +108,11 @@ fn same_place(plan: &Plan, run: &Run) -> Option<(usize, Step)> {
 
 /// After the promotion began, only the way back is left.
 fn promoted(plan: &Plan, run: &Run) -> Option<(usize, Step)> {
-    let same = plan.steps.iter().position(|it| *it == run.step).filter(|at| Some(*at) >= plan.promote_step());
+    let same = plan
+        .steps
+        .iter()
+        .position(|it| *it == run.step)
+        .filter(|at| Some(*at) >= plan.promote_step());
     let by_name = || plan.steps.iter().rposition(|it| it.name() == run.step.name());
     let settle = || plan.settle_after(0);
     let at = same.or_else(by_name).or_else(settle)?;

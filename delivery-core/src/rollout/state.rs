@@ -230,7 +230,12 @@ impl State {
 
     /// Before anything was observed: the primary is yet to be created.
     pub const fn new(now: Timestamp) -> Self {
-        let bootstrap = Bootstrap { revision: None, entered: now, routed: false, overdue: false };
+        let bootstrap = Bootstrap {
+            revision: None,
+            entered: now,
+            routed: false,
+            overdue: false,
+        };
         Self::at(None, Stage::Bootstrap(bootstrap))
     }
 
@@ -245,7 +250,10 @@ impl State {
             primary,
             stage,
             paused: None,
-            unready: Unready { primary: None, canary: None },
+            unready: Unready {
+                primary: None,
+                canary: None,
+            },
             commands: Vec::new(),
             outbox: Vec::new(),
             dropped: 0,
@@ -261,7 +269,9 @@ impl State {
             Stage::Idle(Idle::Failed { .. }) => Phase::Failed,
             Stage::Rollout(run) => run.phase(),
             Stage::Retreat(Retreat { end: End::Failed, .. }) => Phase::RollingBack,
-            Stage::Retreat(Retreat { end: End::Superseded, .. }) => Phase::Progressing,
+            Stage::Retreat(Retreat {
+                end: End::Superseded, ..
+            }) => Phase::Progressing,
         }
     }
 
@@ -269,10 +279,18 @@ impl State {
     pub const fn traffic(&self) -> Traffic {
         match &self.stage {
             Stage::Bootstrap(_)
-            | Stage::Idle(Idle::Initialized | Idle::Succeeded { .. } | Idle::Failed { serving: Side::Primary, .. }) => {
-                Traffic::PRIMARY
-            }
-            Stage::Idle(Idle::Failed { serving: Side::Canary, .. }) => Traffic::CANARY,
+            | Stage::Idle(
+                Idle::Initialized
+                | Idle::Succeeded { .. }
+                | Idle::Failed {
+                    serving: Side::Primary,
+                    ..
+                },
+            ) => Traffic::PRIMARY,
+            Stage::Idle(Idle::Failed {
+                serving: Side::Canary,
+                ..
+            }) => Traffic::CANARY,
             Stage::Rollout(run) => run.traffic,
             Stage::Retreat(retreat) => retreat.traffic,
         }
@@ -282,8 +300,13 @@ impl State {
     pub const fn revision(&self) -> Option<&Revision> {
         match &self.stage {
             Stage::Bootstrap(bootstrap) => bootstrap.revision.as_ref(),
-            Stage::Idle(Idle::Failed { refused: Some(refused), .. }) => Some(refused),
-            Stage::Idle(Idle::Initialized | Idle::Succeeded { .. } | Idle::Failed { .. }) => self.primary.as_ref(),
+            Stage::Idle(Idle::Failed {
+                refused: Some(refused),
+                ..
+            }) => Some(refused),
+            Stage::Idle(Idle::Initialized | Idle::Succeeded { .. } | Idle::Failed { .. }) => {
+                self.primary.as_ref()
+            }
             Stage::Rollout(run) => Some(&run.revision),
             Stage::Retreat(retreat) => Some(&retreat.revision),
         }
@@ -316,9 +339,16 @@ impl State {
         };
         let failed_checks = match &self.stage {
             Stage::Idle(Idle::Failed { .. }) => 0,
-            Stage::Bootstrap(_) | Stage::Idle(_) | Stage::Rollout(_) | Stage::Retreat(_) => self.checks().failed,
+            Stage::Bootstrap(_) | Stage::Idle(_) | Stage::Rollout(_) | Stage::Retreat(_) => {
+                self.checks().failed
+            }
         };
-        Status { phase: self.phase(), weight, iterations, failed_checks }
+        Status {
+            phase: self.phase(),
+            weight,
+            iterations,
+            failed_checks,
+        }
     }
 
     /// Whether a command was carried out already.
@@ -384,7 +414,9 @@ impl Step {
 
 fn severity(reason: &Reason) -> Severity {
     match reason {
-        Reason::BudgetExhausted { .. } | Reason::DeadlineExceeded { .. } | Reason::PromotionFailed => Severity::Error,
+        Reason::BudgetExhausted { .. } | Reason::DeadlineExceeded { .. } | Reason::PromotionFailed => {
+            Severity::Error
+        }
         Reason::RoundFailed { .. }
         | Reason::RoundInconclusive { .. }
         | Reason::Denied { .. }

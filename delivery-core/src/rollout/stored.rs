@@ -60,7 +60,11 @@ pub enum NoState {
 /// # Errors
 /// Never for a state that [`super::step`] made; a number that JSON cannot hold otherwise.
 pub fn encode(state: &State) -> Result<String, serde_json::Error> {
-    serde_json::to_string(&Written { format: FORMAT, version: VERSION, state })
+    serde_json::to_string(&Written {
+        format: FORMAT,
+        version: VERSION,
+        state,
+    })
 }
 
 /// The state of a text.
@@ -72,7 +76,11 @@ pub fn decode(text: &str) -> Result<State, NoState> {
     match (head.format.as_deref(), head.version) {
         (Some(FORMAT), Some(VERSION)) => {}
         (Some(FORMAT), Some(found)) if found > VERSION => return Err(NoState::Newer { found }),
-        (Some(FORMAT), Some(found)) => return Err(NoState::Foreign { found: found.to_string() }),
+        (Some(FORMAT), Some(found)) => {
+            return Err(NoState::Foreign {
+                found: found.to_string(),
+            });
+        }
         (found, _) => {
             let found = found.map_or(String::from("missing"), |it| alloc::format!("{it:?}"));
             return Err(NoState::Foreign { found });

@@ -57,13 +57,20 @@ pub(super) struct History {
 
 impl History {
     pub(super) fn new(requests_per_second: u32) -> Self {
-        Self { rate: u64::from(requests_per_second), stretches: Vec::new() }
+        Self {
+            rate: u64::from(requests_per_second),
+            stretches: Vec::new(),
+        }
     }
 
     /// From `stretch.from` on it is so.
     pub(super) fn note(&mut self, stretch: Stretch) {
         match self.stretches.last_mut() {
-            Some(last) if (Stretch { from: last.from, ..stretch }) == *last => {}
+            Some(last)
+                if (Stretch {
+                    from: last.from,
+                    ..stretch
+                }) == *last => {}
             Some(last) if last.from == stretch.from => *last = stretch,
             Some(_) | None => self.stretches.push(stretch),
         }
@@ -79,7 +86,9 @@ impl History {
         });
         newest_first
             .take_while(move |(_, _, ends)| *ends > from)
-            .filter_map(|(it, begins, ends)| Some((it, u128::from(ends.checked_sub(begins).filter(|it| *it > 0)?))))
+            .filter_map(|(it, begins, ends)| {
+                Some((it, u128::from(ends.checked_sub(begins).filter(|it| *it > 0)?)))
+            })
     }
 
     /// Who takes the requests of a side at a moment.
@@ -92,21 +101,31 @@ impl History {
         let (mut total, mut errors) = (0_u128, 0_u128);
         for (stretch, lasted) in self.within(from, to) {
             let (server, share) = stretch.of(side);
-            let Some(known) = server.and_then(|it| known.get(it)).filter(|it| it.version.instrumented) else {
+            let Some(known) = server
+                .and_then(|it| known.get(it))
+                .filter(|it| it.version.instrumented)
+            else {
                 continue;
             };
             let units = lasted.saturating_mul(u128::from(share));
             total = total.saturating_add(units);
-            errors = errors.saturating_add(units.saturating_mul(u128::from(known.version.errors.as_hundredths())));
+            errors =
+                errors.saturating_add(units.saturating_mul(u128::from(known.version.errors.as_hundredths())));
         }
-        let tally = Tally { total: self.count(total, PER_REQUEST), errors: self.count(errors, PER_ERROR) };
+        let tally = Tally {
+            total: self.count(total, PER_REQUEST),
+            errors: self.count(errors, PER_ERROR),
+        };
         (tally.total > 0).then_some(tally)
     }
 
     /// What a source would know of the canary's requests within `from..to`, and of the primary's.
     pub(super) fn counts(&self, from: u64, to: u64, known: &[Known<'_>]) -> Sample {
         match self.tally(Half::Canary, from, to, known) {
-            Some(canary) => Sample::Counts { canary, primary: self.tally(Half::Primary, from, to, known) },
+            Some(canary) => Sample::Counts {
+                canary,
+                primary: self.tally(Half::Primary, from, to, known),
+            },
             None => Sample::Nothing(Nothing::NoData),
         }
     }
@@ -118,7 +137,10 @@ impl History {
             let mut sums = alloc::vec![0_u128; bounds.len()];
             for (stretch, lasted) in self.within(from, to) {
                 let (server, share) = stretch.of(side);
-                let Some(known) = server.and_then(|it| known.get(it)).filter(|it| it.version.instrumented) else {
+                let Some(known) = server
+                    .and_then(|it| known.get(it))
+                    .filter(|it| it.version.instrumented)
+                else {
                     continue;
                 };
                 let units = lasted.saturating_mul(u128::from(share));
@@ -129,14 +151,21 @@ impl History {
             // Rounded up, so that a quantile that lies on a bound is found there.
             let upper = |sum: u128| {
                 let below = self.count(sum, PER_MILLIONTH);
-                let exact = u128::from(below).saturating_mul(PER_MILLIONTH) == sum.saturating_mul(u128::from(self.rate));
+                let exact = u128::from(below).saturating_mul(PER_MILLIONTH)
+                    == sum.saturating_mul(u128::from(self.rate));
                 if exact { below } else { below.saturating_add(1) }.min(total)
             };
-            let buckets = bounds.iter().zip(sums).map(|((bound, _), sum)| (*bound, upper(sum)));
+            let buckets = bounds
+                .iter()
+                .zip(sums)
+                .map(|((bound, _), sum)| (*bound, upper(sum)));
             Histogram::new(buckets.chain([(f64::INFINITY, total)]).collect()).ok()
         };
         match of(Half::Canary) {
-            Some(canary) => Sample::Histogram { canary, primary: of(Half::Primary) },
+            Some(canary) => Sample::Histogram {
+                canary,
+                primary: of(Half::Primary),
+            },
             None => Sample::Nothing(Nothing::NoData),
         }
     }
@@ -145,7 +174,11 @@ impl History {
     pub(super) fn served(&self, from: u64, to: u64, version: usize) -> u64 {
         let units = self.within(from, to).fold(0_u128, |sum, (it, lasted)| {
             let canary = if it.canary == Some(version) { it.share } else { 0 };
-            let primary = if it.primary == Some(version) { WHOLE.saturating_sub(it.share) } else { 0 };
+            let primary = if it.primary == Some(version) {
+                WHOLE.saturating_sub(it.share)
+            } else {
+                0
+            };
             sum.saturating_add(lasted.saturating_mul(u128::from(canary.saturating_add(primary))))
         });
         self.count(units, PER_REQUEST)
@@ -161,7 +194,8 @@ impl History {
             canary = canary.saturating_add(to_canary);
             copied = copied.saturating_add(lasted.saturating_mul(u128::from(stretch.copied)));
             for (server, units) in [(stretch.primary, to_primary), (stretch.canary, to_canary)] {
-                let Some((sum, known)) = server.and_then(|it| Some((served.get_mut(it)?, known.get(it)?))) else {
+                let Some((sum, known)) = server.and_then(|it| Some((served.get_mut(it)?, known.get(it)?)))
+                else {
                     lost = lost.saturating_add(units);
                     continue;
                 };
@@ -172,11 +206,18 @@ impl History {
         }
         let requests = self.count(u128::from(to).saturating_mul(u128::from(WHOLE)), PER_REQUEST);
         let canary = self.count(canary, PER_REQUEST);
-        let by_revision = known.iter().zip(served).filter(|(_, units)| *units > 0).map(|(known, units)| Served {
-            revision: known.revision.clone(),
-            requests: self.count(units, PER_REQUEST),
-            errors: self.count(units.saturating_mul(u128::from(known.version.errors.as_hundredths())), PER_ERROR),
-        });
+        let by_revision = known
+            .iter()
+            .zip(served)
+            .filter(|(_, units)| *units > 0)
+            .map(|(known, units)| Served {
+                revision: known.revision.clone(),
+                requests: self.count(units, PER_REQUEST),
+                errors: self.count(
+                    units.saturating_mul(u128::from(known.version.errors.as_hundredths())),
+                    PER_ERROR,
+                ),
+            });
         Users {
             requests,
             primary: requests.saturating_sub(canary),

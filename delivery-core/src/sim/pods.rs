@@ -49,18 +49,36 @@ impl Side {
             Becomes::Never => None,
         };
         let crash = ready.and(behaviour.crashes_after.map(millis));
-        let batches = alloc::vec![Batch { version, pods, started: 0, ready, crash }];
-        Self { version: Some(version), wanted: pods, batches }
+        let batches = alloc::vec![Batch {
+            version,
+            pods,
+            started: 0,
+            ready,
+            crash
+        }];
+        Self {
+            version: Some(version),
+            wanted: pods,
+            batches,
+        }
     }
 
     /// So many pods of this version, from now on. What takes requests goes on until the new pods do.
-    pub(super) fn tell(&mut self, version: usize, pods: u32, becomes: Becomes, crashes: Option<Duration>, now: u64) {
+    pub(super) fn tell(
+        &mut self,
+        version: usize,
+        pods: u32,
+        becomes: Becomes,
+        crashes: Option<Duration>,
+        now: u64,
+    ) {
         (self.version, self.wanted) = (Some(version), pods);
         if pods == 0 {
             self.batches.clear();
             return;
         }
-        self.batches.retain(|it| it.version == version || it.available(now));
+        self.batches
+            .retain(|it| it.version == version || it.available(now));
         let mut surplus = self.of(version, |_| true).saturating_sub(pods);
         for batch in self.batches.iter_mut().rev().filter(|it| it.version == version) {
             let ended = surplus.min(batch.pods);
@@ -74,8 +92,16 @@ impl Side {
                 Becomes::After(delay) => Some(now.saturating_add(millis(delay))),
                 Becomes::Never => None,
             };
-            let crash = ready.zip(crashes).map(|(ready, after)| ready.saturating_add(millis(after)));
-            self.batches.push(Batch { version, pods: missing, started: now, ready, crash });
+            let crash = ready
+                .zip(crashes)
+                .map(|(ready, after)| ready.saturating_add(millis(after)));
+            self.batches.push(Batch {
+                version,
+                pods: missing,
+                started: now,
+                ready,
+                crash,
+            });
         }
         self.settle(now);
     }
@@ -98,30 +124,49 @@ impl Side {
 
     /// Which version takes the side's requests: the oldest that can.
     pub(super) fn server(&self, now: u64) -> Option<usize> {
-        self.batches.iter().find(|it| it.available(now)).map(|it| it.version)
+        self.batches
+            .iter()
+            .find(|it| it.available(now))
+            .map(|it| it.version)
     }
 
     /// When something changes next.
     pub(super) fn next(&self, now: u64) -> Option<u64> {
-        self.batches.iter().flat_map(|it| [it.ready, it.crash]).flatten().filter(|at| *at > now).min()
+        self.batches
+            .iter()
+            .flat_map(|it| [it.ready, it.crash])
+            .flatten()
+            .filter(|at| *at > now)
+            .min()
     }
 
     /// What can be observed.
     pub(super) fn seen(&self, now: u64, known: &[Known<'_>]) -> Pods {
-        let Some(version) = self.version else { return Pods::default() };
-        let unready = self.batches.iter().filter(|it| it.version == version).filter_map(|it| it.unready_since(now));
+        let Some(version) = self.version else {
+            return Pods::default();
+        };
+        let unready = self
+            .batches
+            .iter()
+            .filter(|it| it.version == version)
+            .filter_map(|it| it.unready_since(now));
         Pods {
             revision: known.get(version).map(|it| it.revision.clone()),
             wanted: self.wanted,
             total: self.batches.iter().fold(0, |sum, it| sum.saturating_add(it.pods)),
             updated: self.of(version, |_| true),
             available: self.of(version, |it| it.available(now)),
-            unready_since: unready.min().map(|since| START.after(Duration::from_millis(since))),
+            unready_since: unready
+                .min()
+                .map(|since| START.after(Duration::from_millis(since))),
         }
     }
 
     fn of(&self, version: usize, which: impl Fn(&Batch) -> bool) -> u32 {
-        let batches = self.batches.iter().filter(|it| it.version == version && which(it));
+        let batches = self
+            .batches
+            .iter()
+            .filter(|it| it.version == version && which(it));
         batches.fold(0, |sum, it| sum.saturating_add(it.pods))
     }
 }

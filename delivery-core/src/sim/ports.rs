@@ -12,8 +12,8 @@ use super::world::{START, World, millis};
 use crate::analysis::{Nothing, Sample};
 use crate::plan::Capabilities;
 use crate::port::{
-    Answer, Approver, CanaryWish, Clock, GateQuestion, Loaded, Measure, MetricSource, Notifier, PortError, Routing,
-    Saved, Seen, StateStore, Traffic, TrafficRouter, Version, Wish, Workload,
+    Answer, Approver, CanaryWish, Clock, GateQuestion, Loaded, Measure, MetricSource, Notifier, PortError,
+    Routing, Saved, Seen, StateStore, Traffic, TrafficRouter, Version, Wish, Workload,
 };
 use crate::rollout::{Notice, State};
 use crate::time::Timestamp;
@@ -39,7 +39,10 @@ impl StateStore for World<'_> {
             let at = START.after(core::time::Duration::from_millis(inner.now));
             let before = inner.saved.take().map(|it| it.state);
             inner.rows.extend(Row::between(before.as_ref(), state, at));
-            inner.saved = Some(Loaded { state: state.clone(), version });
+            inner.saved = Some(Loaded {
+                state: state.clone(),
+                version,
+            });
             Ok(Saved::Now(version))
         })
     }
@@ -97,7 +100,9 @@ impl TrafficRouter for World<'_> {
     }
 
     async fn observe(&self) -> Result<Option<Traffic>, PortError> {
-        self.call(Fault::Router, "looking at the routing", |inner| Ok(inner.in_force()))
+        self.call(Fault::Router, "looking at the routing", |inner| {
+            Ok(inner.in_force())
+        })
     }
 }
 
@@ -105,7 +110,9 @@ impl TrafficRouter for World<'_> {
 impl MetricSource for World<'_> {
     async fn measure(&self, ask: &Measure<'_>) -> Result<Sample, PortError> {
         self.call(Fault::Metrics, "measuring", |inner| {
-            self.answers(inner, "measuring")?;
+            if let Some(why) = self.outage(inner, Fault::Answers) {
+                return Err(PortError::transient("measuring", why));
+            }
             let from = millis(ask.window.from.since(START));
             let newest = inner.now.saturating_sub(millis(self.scenario.metric_lag));
             let to = millis(ask.window.to.since(START)).min(newest);

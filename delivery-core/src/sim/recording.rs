@@ -93,11 +93,17 @@ impl Row {
         if before.is_some_and(|it| it.sequence == after.sequence) {
             return None;
         }
-        let told = after.outbox.last().filter(|it| it.id == after.sequence).map(|it| it.reason.clone());
+        let told = after
+            .outbox
+            .last()
+            .filter(|it| it.id == after.sequence)
+            .map(|it| it.reason.clone());
         // A good round in the middle of a step moves nothing, so nobody is told; who watches wants to see it.
         let passed = || match (before.map(|it| &it.stage), &after.stage) {
             (Some(Stage::Rollout(old)), Stage::Rollout(new)) if old.rounds < new.rounds => {
-                Some(Reason::RoundPassed { evidence: new.evidence.clone() })
+                Some(Reason::RoundPassed {
+                    evidence: new.evidence.clone(),
+                })
             }
             _ => None,
         };
@@ -119,9 +125,18 @@ impl Row {
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let after = crate::time::GoDuration::saturating_from(self.at.since(START)).to_string();
-        let Self { phase, traffic, failed_checks, reason, .. } = self;
+        let Self {
+            phase,
+            traffic,
+            failed_checks,
+            reason,
+            ..
+        } = self;
         let traffic = traffic.to_string();
-        write!(f, "{after:>8}  {phase:<16}  {traffic:<9}  failed {failed_checks}  {reason}")
+        write!(
+            f,
+            "{after:>8}  {phase:<16}  {traffic:<9}  failed {failed_checks}  {reason}"
+        )
     }
 }
 
@@ -153,8 +168,15 @@ pub fn play(plan: &Plan, world: &World<'_>) -> Recording {
             continue;
         }
         let until = match advanced {
-            Ok(Advance { state, until, why: waits, troubles: met }) => {
-                met.iter().for_each(|it| troubles.note(now, it));
+            Ok(Advance {
+                state,
+                until,
+                why: waits,
+                troubles: met,
+            }) => {
+                for trouble in &met {
+                    troubles.note(now, trouble);
+                }
                 commands.retain(|it| !state.knows(&it.id));
                 why = waits;
                 if until.is_none() && state.is_idle() && commands.is_empty() && world.is_quiet() {
@@ -168,7 +190,9 @@ pub fn play(plan: &Plan, world: &World<'_>) -> Recording {
                 Some(now.after(plan.poll()))
             }
         };
-        let Some(next) = [until, world.next_change()].into_iter().flatten().min() else { break };
+        let Some(next) = [until, world.next_change()].into_iter().flatten().min() else {
+            break;
+        };
         if next > limit {
             world.advance_to(limit);
             break;
@@ -180,9 +204,26 @@ pub fn play(plan: &Plan, world: &World<'_>) -> Recording {
     let took = world.now().since(START);
     let calls = world.calls();
     let mut inner = world.inner.lock();
-    let state = inner.saved.as_ref().map_or_else(|| State::new(START), |it| it.state.clone());
-    let (rows, notices) = (core::mem::take(&mut inner.rows), core::mem::take(&mut inner.notices));
-    Recording { rows, notices, troubles: troubles.told, state, why, users, took, ended, calls, crashes }
+    let state = inner
+        .saved
+        .as_ref()
+        .map_or_else(|| State::new(START), |it| it.state.clone());
+    let (rows, notices) = (
+        core::mem::take(&mut inner.rows),
+        core::mem::take(&mut inner.notices),
+    );
+    Recording {
+        rows,
+        notices,
+        troubles: troubles.told,
+        state,
+        why,
+        users,
+        took,
+        ended,
+        calls,
+        crashes,
+    }
 }
 
 /// Troubles that were met, without the repeats.
@@ -202,8 +243,14 @@ impl Troubles {
 
 /// The output of a future that never waits.
 fn poll_once(future: impl Future<Output = Result<Advance, PortError>>) -> Result<Advance, PortError> {
-    match pin!(future).as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+    match pin!(future)
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()))
+    {
         Poll::Ready(output) => output,
-        Poll::Pending => Err(PortError::permanent("driving the rollout", "a simulated port waited")),
+        Poll::Pending => Err(PortError::permanent(
+            "driving the rollout",
+            "a simulated port waited",
+        )),
     }
 }

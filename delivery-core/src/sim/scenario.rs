@@ -226,23 +226,38 @@ impl Scenario {
     /// [`PlanErrors`]: everything that makes no sense, at once, with the paths of the fields. A scenario with such an
     /// error can be run all the same; it then means what the fields' docs say, as far as that goes.
     pub fn check(&self) -> Result<Vec<Warning>, PlanErrors> {
-        let mut found = PlanErrors { errors: Vec::new(), warnings: Vec::new() };
+        let mut found = PlanErrors {
+            errors: Vec::new(),
+            warnings: Vec::new(),
+        };
         if self.pods == 0 {
             found.error("pods", "0", "at least 1: a primary without pods serves nobody");
         }
         for (revision, version) in &self.versions {
             version.check(&format!("versions.{revision}"), &mut found);
             let named = *revision == self.primary
-                || self.happenings.iter().any(|it| it.push.as_ref() == Some(revision));
+                || self
+                    .happenings
+                    .iter()
+                    .any(|it| it.push.as_ref() == Some(revision));
             if !named {
-                let text = String::from("is never pushed and is not the primary: what is written here has no effect");
-                found.warnings.push(Warning { path: format!("versions.{revision}"), text });
+                let text = String::from(
+                    "is never pushed and is not the primary: what is written here has no effect",
+                );
+                found.warnings.push(Warning {
+                    path: format!("versions.{revision}"),
+                    text,
+                });
             }
         }
         for (at, happening) in self.happenings.iter().enumerate() {
             let path = format!("happenings[{at}]");
             if happening.is_nothing() {
-                found.error(path, "nothing but a time", "add push, command, scaleCanary or setWeight");
+                found.error(
+                    path,
+                    "nothing but a time",
+                    "add push, command, scaleCanary or setWeight",
+                );
             } else if happening.at > self.limit {
                 let remedy = format!("no later than the limit of {:?}", self.limit);
                 found.error(format!("{path}.at"), &format!("{:?}", happening.at), &remedy);
@@ -250,7 +265,10 @@ impl Scenario {
         }
         if self.happenings.iter().all(|it| it.push.is_none()) && !self.bootstrap {
             let text = String::from("no revision is pushed: nothing is rolled out");
-            found.warnings.push(Warning { path: String::from("happenings"), text });
+            found.warnings.push(Warning {
+                path: String::from("happenings"),
+                text,
+            });
         }
         let spans = self.gates.iter().map(|it| (it.from, it.until));
         spans.enumerate().for_each(|(at, (from, until))| {
@@ -259,19 +277,32 @@ impl Scenario {
         for (at, outage) in self.faults.iter().enumerate() {
             found.span(&format!("faults[{at}]"), outage.from, Some(outage.until));
         }
-        if found.errors.is_empty() { Ok(found.warnings) } else { Err(found) }
+        if found.errors.is_empty() {
+            Ok(found.warnings)
+        } else {
+            Err(found)
+        }
     }
 }
 
 impl PlanErrors {
     fn error(&mut self, path: impl Into<String>, value: &str, remedy: &str) {
         let (value, remedy) = (String::from(value), String::from(remedy));
-        self.errors.push(PlanError { path: path.into(), flaw: Flaw::OutOfRange, value, remedy });
+        self.errors.push(PlanError {
+            path: path.into(),
+            flaw: Flaw::OutOfRange,
+            value,
+            remedy,
+        });
     }
 
     fn span(&mut self, path: &str, from: Duration, until: Option<Duration>) {
         if let Some(until) = until.filter(|until| *until <= from) {
-            self.error(format!("{path}.until"), &format!("{until:?}"), &format!("later than `from`, {from:?}"));
+            self.error(
+                format!("{path}.until"),
+                &format!("{until:?}"),
+                &format!("later than `from`, {from:?}"),
+            );
         }
     }
 }
@@ -320,22 +351,38 @@ impl Default for Version {
 impl Happening {
     /// This revision is wanted from then on.
     pub fn push(at: Duration, revision: Revision) -> Self {
-        Self { at, push: Some(revision), ..Self::default() }
+        Self {
+            at,
+            push: Some(revision),
+            ..Self::default()
+        }
     }
 
     /// Somebody gives this command.
     pub fn command(at: Duration, order: Order) -> Self {
-        Self { at, command: Some(order), ..Self::default() }
+        Self {
+            at,
+            command: Some(order),
+            ..Self::default()
+        }
     }
 
     /// Somebody scales the canary by hand.
     pub fn scale_canary(at: Duration, pods: u32) -> Self {
-        Self { at, scale_canary: Some(pods), ..Self::default() }
+        Self {
+            at,
+            scale_canary: Some(pods),
+            ..Self::default()
+        }
     }
 
     /// Somebody sets the canary's share by hand.
     pub fn set_weight(at: Duration, weight: Weight) -> Self {
-        Self { at, set_weight: Some(weight), ..Self::default() }
+        Self {
+            at,
+            set_weight: Some(weight),
+            ..Self::default()
+        }
     }
 
     const fn is_nothing(&self) -> bool {

@@ -10,7 +10,7 @@ use spin::Mutex;
 use super::history::{Half, History, Stretch, Users};
 use super::pods::Side;
 use super::recording::Row;
-use super::scenario::{Fault, Happening, Says, Scenario, Version};
+use super::scenario::{Fault, Happening, Outage, Says, Scenario, Version};
 use crate::analysis::Window;
 use crate::driver::Ports;
 use crate::plan::{Gate, GateKind};
@@ -115,10 +115,16 @@ impl<'s> World<'s> {
             inner.primary = pods;
             (inner.told, inner.in_force) = (Some(Traffic::PRIMARY), Some(Traffic::PRIMARY));
             let state = State::initialized(scenario.primary.clone());
-            inner.saved = Some(Loaded { state, version: crate::port::Version(0) });
+            inner.saved = Some(Loaded {
+                state,
+                version: crate::port::Version(0),
+            });
         }
         inner.catch_up(scenario);
-        Self { scenario, inner: Mutex::new(inner) }
+        Self {
+            scenario,
+            inner: Mutex::new(inner),
+        }
     }
 
     /// This world as the ports of a rollout.
@@ -149,7 +155,12 @@ impl<'s> World<'s> {
     pub fn next_change(&self) -> Option<Timestamp> {
         let inner = self.inner.lock();
         let faults = self.scenario.faults.iter().flat_map(|it| [it.from, it.until]);
-        let gates = self.scenario.gates.iter().flat_map(|it| [Some(it.from), it.until]).flatten();
+        let gates = self
+            .scenario
+            .gates
+            .iter()
+            .flat_map(|it| [Some(it.from), it.until])
+            .flatten();
         let edges = faults.chain(gates).map(millis).filter(|at| *at > inner.now).min();
         let next = [inner.next(), edges].into_iter().flatten().min()?;
         Some(START.after(Duration::from_millis(next)))
@@ -192,9 +203,13 @@ impl<'s> World<'s> {
     /// Requests of users that a revision answered within a window; copies are not counted.
     pub fn served(&self, revision: &Revision, window: Window) -> u64 {
         let inner = self.inner.lock();
-        let Some(version) = inner.known.iter().position(|it| it.revision == *revision) else { return 0 };
+        let Some(version) = inner.known.iter().position(|it| it.revision == *revision) else {
+            return 0;
+        };
         let to = millis(window.to.since(START)).min(inner.now);
-        inner.history.served(millis(window.from.since(START)), to, version)
+        inner
+            .history
+            .served(millis(window.from.since(START)), to, version)
     }
 
     /// One call of a port.
@@ -209,25 +224,34 @@ impl<'s> World<'s> {
             return Err(crashed(doing));
         }
         inner.calls = inner.calls.saturating_add(1);
-        let crash = inner.crash.filter(|(call, _)| *call == inner.calls).map(|(_, moment)| moment);
+        let crash = inner
+            .crash
+            .filter(|(call, _)| *call == inner.calls)
+            .map(|(_, moment)| moment);
         inner.dead = crash.is_some();
         if crash == Some(Crash::Before) {
             return Err(crashed(doing));
         }
-        let done = match self.scenario.faults.iter().any(|it| it.of == of && inner.between(it.from, Some(it.until))) {
-            true => Err(PortError::transient(doing, "unreachable")),
-            false => effect(&mut inner),
+        let done = match self.outage(&inner, of) {
+            Some(why) => Err(PortError::transient(doing, why)),
+            None => effect(&mut inner),
         };
-        if crash.is_some() { Err(crashed(doing)) } else { done }
+        if crash.is_some() {
+            Err(crashed(doing))
+        } else {
+            done
+        }
     }
 
-    /// Whether questions are lost.
-    pub(super) fn answers(&self, inner: &Inner<'_>, doing: &'static str) -> Result<(), PortError> {
-        let lost = |it: &super::Outage| it.of == Fault::Answers && inner.between(it.from, Some(it.until));
-        match self.scenario.faults.iter().any(lost) {
-            true => Err(PortError::transient(doing, "no answer in time")),
-            false => Ok(()),
-        }
+    /// Why it does not work now, if it does not.
+    pub(super) fn outage(&self, inner: &Inner<'_>, of: Fault) -> Option<&'static str> {
+        let now = |it: &Outage| it.of == of && inner.between(it.from, Some(it.until));
+        let why = if of == Fault::Answers {
+            "no answer in time"
+        } else {
+            "unreachable"
+        };
+        self.scenario.faults.iter().any(now).then_some(why)
     }
 
     /// What a gate says.
@@ -254,7 +278,9 @@ impl<'s> World<'s> {
 
 impl core::fmt::Debug for World<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("World").field("scenario", &self.scenario).finish_non_exhaustive()
+        f.debug_struct("World")
+            .field("scenario", &self.scenario)
+            .finish_non_exhaustive()
     }
 }
 
@@ -264,7 +290,12 @@ impl<'s> Inner<'s> {
         if let Some((_, traffic)) = self.coming.filter(|(at, _)| *at <= self.now) {
             (self.in_force, self.coming) = (Some(traffic), None);
         }
-        while let Some(happening) = self.script.get(self.happened).copied().filter(|it| millis(it.at) <= self.now) {
+        while let Some(happening) = self
+            .script
+            .get(self.happened)
+            .copied()
+            .filter(|it| millis(it.at) <= self.now)
+        {
             self.happened = self.happened.saturating_add(1);
             self.happens(happening, scenario);
         }
@@ -279,7 +310,11 @@ impl<'s> Inner<'s> {
         }
         if let Some(order) = happening.command {
             let id = format!("scenario-{}", self.happened);
-            self.given.push(Command { id, actor: "somebody".into(), order });
+            self.given.push(Command {
+                id,
+                actor: "somebody".into(),
+                order,
+            });
         }
         if let Some((pods, version)) = happening.scale_canary.zip(self.canary.version) {
             self.run_canary(version, pods);
@@ -310,7 +345,15 @@ impl<'s> Inner<'s> {
     fn next(&self) -> Option<u64> {
         let happening = self.script.get(self.happened).map(|it| millis(it.at));
         let coming = self.coming.map(|(at, _)| at);
-        [happening, coming, self.primary.next(self.now), self.canary.next(self.now)].into_iter().flatten().min()
+        [
+            happening,
+            coming,
+            self.primary.next(self.now),
+            self.canary.next(self.now),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     fn between(&self, from: Duration, until: Option<Duration>) -> bool {
@@ -323,20 +366,39 @@ impl<'s> Inner<'s> {
             return at;
         }
         let version = version(scenario, revision);
-        let faster = self.bounds.iter().map(|(_, micros)| version.faster_than(*micros)).collect();
-        self.known.push(Known { revision: revision.clone(), version, faster });
+        let faster = self
+            .bounds
+            .iter()
+            .map(|(_, micros)| version.faster_than(*micros))
+            .collect();
+        self.known.push(Known {
+            revision: revision.clone(),
+            version,
+            faster,
+        });
         self.known.len().saturating_sub(1)
     }
 
     pub(super) fn run_primary(&mut self, version: usize, pods: u32) {
-        let Some(known) = self.known.get(version) else { return };
+        let Some(known) = self.known.get(version) else {
+            return;
+        };
         let becomes = known.version.ready_as_primary.unwrap_or(known.version.ready);
-        self.primary.tell(version, pods, becomes, known.version.crashes_after, self.now);
+        self.primary
+            .tell(version, pods, becomes, known.version.crashes_after, self.now);
     }
 
     pub(super) fn run_canary(&mut self, version: usize, pods: u32) {
-        let Some(known) = self.known.get(version) else { return };
-        self.canary.tell(version, pods, known.version.ready, known.version.crashes_after, self.now);
+        let Some(known) = self.known.get(version) else {
+            return;
+        };
+        self.canary.tell(
+            version,
+            pods,
+            known.version.ready,
+            known.version.crashes_after,
+            self.now,
+        );
     }
 
     /// The router is told; what it was told already changes nothing.
@@ -384,7 +446,9 @@ impl Version {
         match micros {
             it if it < p50 => part(500_000, 0, p50),
             it if it < p99 => part(490_000, p50, p99).saturating_add(500_000),
-            it if it < p99.saturating_mul(2) => part(10_000, p99, p99.saturating_mul(2)).saturating_add(990_000),
+            it if it < p99.saturating_mul(2) => {
+                part(10_000, p99, p99.saturating_mul(2)).saturating_add(990_000)
+            }
             _ => 1_000_000,
         }
     }
@@ -401,7 +465,12 @@ fn bounds(scenario: &Scenario) -> Vec<(f64, u64)> {
     let mut bounds: Vec<Duration> = bends.filter(|it| !it.is_zero()).collect();
     bounds.sort_unstable();
     bounds.dedup();
-    let both = |it: Duration| (it.as_secs_f64() * 1_000.0, u64::try_from(it.as_micros()).unwrap_or(u64::MAX));
+    let both = |it: Duration| {
+        (
+            it.as_secs_f64() * 1_000.0,
+            u64::try_from(it.as_micros()).unwrap_or(u64::MAX),
+        )
+    };
     bounds.into_iter().map(both).collect()
 }
 
@@ -413,4 +482,3 @@ pub(super) fn millis(duration: Duration) -> u64 {
 fn crashed(doing: &'static str) -> PortError {
     PortError::transient(doing, "the driver was cut off here")
 }
-

@@ -110,14 +110,21 @@ impl Witness {
             "Promoting" => {}
             _ => self.waited = false,
         }
-        if self.before.phase == "Failed" && self.after.phase == "Failed" && self.before.applied != self.after.applied {
+        if self.before.phase == "Failed"
+            && self.after.phase == "Failed"
+            && self.before.applied != self.after.applied
+        {
             self.swallowed = self.after.applied.clone();
         }
     }
 
     /// Which anomaly is at work, if any.
     pub(crate) fn explain(&mut self, differences: &[String]) -> Option<Explained> {
-        let only = |fields: &[&str]| differences.iter().all(|it| fields.iter().any(|field| it.starts_with(field)));
+        let only = |fields: &[&str]| {
+            differences
+                .iter()
+                .all(|it| fields.iter().any(|field| it.starts_with(field)))
+        };
         if self.waited && only(&["weight ", "iterations ", "phase "]) && self.same_phase_but_waiting() {
             return Some(Explained::Display(Anomaly::A19));
         }
@@ -132,7 +139,9 @@ impl Witness {
     }
 
     fn decision(&self) -> Option<Anomaly> {
-        let Self { before, after, ours, .. } = self;
+        let Self {
+            before, after, ours, ..
+        } = self;
         let analysis = &self.spec["spec"]["analysis"];
         let mid_run = |seen: &Seen| matches!(seen.phase.as_str(), "Progressing" | "WaitingPromotion");
         let promoting = |seen: &Seen| matches!(seen.phase.as_str(), "Promoting" | "Finalising");
@@ -145,7 +154,10 @@ impl Witness {
         if matches!(before.phase.as_str(), "" | "Initializing") && after.phase == "Failed" {
             return Some(Anomaly::A4);
         }
-        if self.swallowed.as_ref() == Some(&target.revision) && after.phase == "Failed" && ours.phase != "Failed" {
+        if self.swallowed.as_ref() == Some(&target.revision)
+            && after.phase == "Failed"
+            && ours.phase != "Failed"
+        {
             return Some(Anomaly::A3);
         }
         if after.phase == "Promoting" && canary_share(after) == 0 && self.route_touched {
@@ -165,7 +177,10 @@ impl Witness {
         if target.ready == 0 && progressed && rounded_away(target.replicas, "canaryReadyThreshold") {
             return Some(Anomaly::A17);
         }
-        if primary_dead && progressed && primary.is_some_and(|it| rounded_away(it.replicas, "primaryReadyThreshold")) {
+        if primary_dead
+            && progressed
+            && primary.is_some_and(|it| rounded_away(it.replicas, "primaryReadyThreshold"))
+        {
             return Some(Anomaly::A17);
         }
         let unanalysed = |seen: &Seen| seen.primary.as_ref().map(|it| it.revision.clone()) != seen.applied;
@@ -176,8 +191,12 @@ impl Witness {
         if reverted && (mid_run(after) || promoting(after)) && ours.phase == "Initialized" {
             return Some(Anomaly::A9);
         }
-        let weights: Vec<i64> =
-            analysis["stepWeights"].as_array().into_iter().flatten().filter_map(Value::as_i64).collect();
+        let weights: Vec<i64> = analysis["stepWeights"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_i64)
+            .collect();
         let unlisted = !weights.is_empty() && !weights.contains(&canary_share(before));
         if unlisted && canary_share(before) > 0 && canary_share(after) == 100 && mid_run(after) {
             return Some(Anomaly::A7);
@@ -185,7 +204,10 @@ impl Witness {
         if after.phase == "Failed" && primary_dead && !promoting(before) && ours.phase != "Failed" {
             return Some(Anomaly::A5);
         }
-        if ours.phase == "Waiting" && mid_run(after) && !self.hooks.iter().any(|(kind, _)| kind == "confirm-rollout") {
+        if ours.phase == "Waiting"
+            && mid_run(after)
+            && !self.hooks.iter().any(|(kind, _)| kind == "confirm-rollout")
+        {
             return Some(Anomaly::D2);
         }
         if promoting(before) && target.ready == 0 && !primary_dead && ours.phase != after.phase {

@@ -15,7 +15,7 @@ pub(crate) struct Recording {
 }
 
 pub(crate) struct Tick {
-    pub(crate) tick: usize,
+    pub(crate) number: usize,
     pub(crate) hooks: Vec<(String, u64)>,
     pub(crate) after: Seen,
 }
@@ -50,22 +50,43 @@ pub(crate) struct Pods {
 }
 
 /// What the script may say. A word that is not here is a mistake, or something that this replay does not understand.
-const SCRIPT: [&str; 10] =
-    ["metrics", "hooks", "actions", "during", "ready", "from_start", "configmap", "replicas", "deploy_deadline", "objects"];
-const ACTIONS: [&str; 8] =
-    ["revision", "replicas", "ready", "canary", "config", "route_weights", "delete_route", "delete_canary"];
+const SCRIPT: [&str; 10] = [
+    "metrics",
+    "hooks",
+    "actions",
+    "during",
+    "ready",
+    "from_start",
+    "configmap",
+    "replicas",
+    "deploy_deadline",
+    "objects",
+];
+const ACTIONS: [&str; 8] = [
+    "revision",
+    "replicas",
+    "ready",
+    "canary",
+    "config",
+    "route_weights",
+    "delete_route",
+    "delete_canary",
+];
 
 /// Every recording in a folder, by name.
 pub(crate) fn all(folder: &Path) -> Vec<Recording> {
     let files = std::fs::read_dir(folder).unwrap_or_else(|why| panic!("reading {}: {why}", folder.display()));
-    let mut paths: Vec<_> = files.map(|file| file.expect("listing the folder").path()).collect();
+    let mut paths: Vec<_> = files
+        .map(|file| file.expect("listing the folder").path())
+        .collect();
     paths.retain(|path| path.extension().is_some_and(|it| it == "json"));
     paths.sort();
     paths.iter().map(|path| read(path)).collect()
 }
 
 fn read(path: &Path) -> Recording {
-    let text = std::fs::read_to_string(path).unwrap_or_else(|why| panic!("reading {}: {why}", path.display()));
+    let text =
+        std::fs::read_to_string(path).unwrap_or_else(|why| panic!("reading {}: {why}", path.display()));
     let whole: Value = serde_json::from_str(&text).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
     let script = whole["script"].clone();
     known(&script, &SCRIPT, path);
@@ -85,20 +106,34 @@ fn read(path: &Path) -> Recording {
         from_start: script["from_start"].as_bool().unwrap_or(false),
         script,
         initial: seen(&whole["initial"]),
-        ticks: whole["ticks"].as_array().expect("ticks").iter().map(tick).collect(),
+        ticks: whole["ticks"]
+            .as_array()
+            .expect("ticks")
+            .iter()
+            .map(tick)
+            .collect(),
     }
 }
 
 fn known(object: &Value, words: &[&str], path: &Path) {
     for word in object.as_object().into_iter().flat_map(|it| it.keys()) {
-        assert!(words.contains(&word.as_str()), "{}: no such word: {word}", path.display());
+        assert!(
+            words.contains(&word.as_str()),
+            "{}: no such word: {word}",
+            path.display()
+        );
     }
 }
 
 fn tick(tick: &Value) -> Tick {
-    let hook = |hook: &Value| (hook["type"].as_str().unwrap_or("").into(), hook["status"].as_u64().unwrap_or(0));
+    let hook = |hook: &Value| {
+        (
+            hook["type"].as_str().unwrap_or("").into(),
+            hook["status"].as_u64().unwrap_or(0),
+        )
+    };
     Tick {
-        tick: usize::try_from(tick["tick"].as_u64().expect("a number")).expect("a small number"),
+        number: usize::try_from(tick["tick"].as_u64().expect("a number")).expect("a small number"),
         hooks: tick["hooks"].as_array().into_iter().flatten().map(hook).collect(),
         after: seen(&tick["after"]),
     }
@@ -122,7 +157,10 @@ fn seen(state: &Value) -> Seen {
         failed_checks: state["failedChecks"].as_i64().unwrap_or(0),
         applied: text("lastAppliedSpec"),
         promoted: text("lastPromotedSpec"),
-        configs: state.get("trackedConfigs").filter(|it| !it.is_null()).map(ToString::to_string),
+        configs: state
+            .get("trackedConfigs")
+            .filter(|it| !it.is_null())
+            .map(ToString::to_string),
         route: route["primary"].as_i64().map(|primary| Route {
             primary,
             canary: route["canary"].as_i64().unwrap_or(0),
@@ -136,12 +174,19 @@ fn seen(state: &Value) -> Seen {
 impl Recording {
     /// What was done between this tick and the next.
     pub(crate) fn actions(&self, after: usize) -> Vec<&Value> {
-        self.script["actions"][after.to_string()].as_array().into_iter().flatten().collect()
+        self.script["actions"][after.to_string()]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     /// What was done while a call of this tick was being answered.
     pub(crate) fn during(&self, tick: usize, call: &str) -> Vec<Value> {
-        self.script["during"][format!("{tick}:{call}")].as_array().cloned().unwrap_or_default()
+        self.script["during"][format!("{tick}:{call}")]
+            .as_array()
+            .cloned()
+            .unwrap_or_default()
     }
 
     pub(crate) fn ends_in(&self, phase: &str) -> bool {
@@ -151,7 +196,9 @@ impl Recording {
 
 /// The value that a script gives for a tick: by number, by range, by default.
 pub(crate) fn scripted(values: &Value, tick: usize) -> Option<&Value> {
-    let Some(by_tick) = values.as_object() else { return (!values.is_null()).then_some(values) };
+    let Some(by_tick) = values.as_object() else {
+        return (!values.is_null()).then_some(values);
+    };
     let matches: BTreeMap<usize, &Value> = by_tick
         .iter()
         .filter_map(|(key, value)| {
@@ -178,21 +225,48 @@ impl Seen {
         };
         differ("phase", self.phase.clone(), theirs.phase.clone());
         differ("weight", self.weight.to_string(), theirs.weight.to_string());
-        differ("iterations", self.iterations.to_string(), theirs.iterations.to_string());
-        differ("failed checks", self.failed_checks.to_string(), theirs.failed_checks.to_string());
+        differ(
+            "iterations",
+            self.iterations.to_string(),
+            theirs.iterations.to_string(),
+        );
+        differ(
+            "failed checks",
+            self.failed_checks.to_string(),
+            theirs.failed_checks.to_string(),
+        );
         if let Some(route) = theirs.route {
-            differ("route", self.route.map_or("none".into(), |it| it.to_string()), route.to_string());
+            differ(
+                "route",
+                self.route.map_or("none".into(), |it| it.to_string()),
+                route.to_string(),
+            );
         }
-        let replicas = |pods: &Option<Pods>| pods.as_ref().map_or("none".into(), |it| it.replicas.to_string());
-        differ("target replicas", replicas(&self.target), replicas(&theirs.target));
+        let replicas =
+            |pods: &Option<Pods>| pods.as_ref().map_or("none".into(), |it| it.replicas.to_string());
+        differ(
+            "target replicas",
+            replicas(&self.target),
+            replicas(&theirs.target),
+        );
         let revision = |pods: &Option<Pods>| pods.as_ref().map_or("none".into(), |it| it.revision.clone());
-        differ("primary revision", revision(&self.primary), revision(&theirs.primary));
+        differ(
+            "primary revision",
+            revision(&self.primary),
+            revision(&theirs.primary),
+        );
         differences
     }
 }
 
 impl std::fmt::Display for Route {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}{}", self.primary, self.canary, if self.mirror { " mirrored" } else { "" })
+        write!(
+            f,
+            "{}/{}{}",
+            self.primary,
+            self.canary,
+            if self.mirror { " mirrored" } else { "" }
+        )
     }
 }

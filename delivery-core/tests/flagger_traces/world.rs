@@ -10,8 +10,9 @@ use async_trait::async_trait;
 use delivery_core::analysis::{Nothing, Sample};
 use delivery_core::plan::{Capabilities, GateKind};
 use delivery_core::port::{
-    Answer, Approver, CanaryWish, Clock, GateQuestion, Loaded, Measure, MetricSource, Pods as SeenPods, PortError, Routing, Saved,
-    Seen as SeenWorld, StateStore, Traffic, TrafficRouter, Version, Wish, Workload,
+    Answer, Approver, CanaryWish, Clock, GateQuestion, Loaded, Measure, MetricSource, Pods as SeenPods,
+    PortError, Routing, Saved, Seen as SeenWorld, StateStore, Traffic, TrafficRouter, Version, Wish,
+    Workload,
 };
 use delivery_core::rollout::State;
 use delivery_core::{Revision, Timestamp, Weight};
@@ -70,7 +71,9 @@ impl<'r> World<'r> {
                 config: 1,
                 primary_config: 1,
                 traffic: initial.route.map(|_| Traffic::PRIMARY),
-                ready: rules.map(|(rule, ready)| (rule.clone(), ready.as_bool().expect("yes or no"))).collect(),
+                ready: rules
+                    .map(|(rule, ready)| (rule.clone(), ready.as_bool().expect("yes or no")))
+                    .collect(),
                 saved: None,
             }),
         }
@@ -88,8 +91,8 @@ impl<'r> World<'r> {
         }
     }
 
-    pub(crate) fn revision_of(&self, seen: &Seen) -> Revision {
-        self.lock().named(&seen.primary.as_ref().expect("a primary").revision, 1)
+    pub(crate) fn revision_of(seen: &Seen) -> Revision {
+        Inner::named(&seen.primary.as_ref().expect("a primary").revision, 1)
     }
 
     /// The next tick begins.
@@ -134,11 +137,21 @@ impl<'r> World<'r> {
             iterations: status.iterations.into(),
             failed_checks: status.failed_checks.into(),
             route: inner.traffic.map(|traffic| match traffic {
-                Traffic::Split(weight) => {
-                    Route { primary: 100 - percent(weight), canary: percent(weight), mirror: false }
-                }
-                Traffic::Mirror(_) => Route { primary: 100, canary: 0, mirror: true },
-                Traffic::Match => Route { primary: 0, canary: 100, mirror: false },
+                Traffic::Split(weight) => Route {
+                    primary: 100 - percent(weight),
+                    canary: percent(weight),
+                    mirror: false,
+                },
+                Traffic::Mirror(_) => Route {
+                    primary: 100,
+                    canary: 0,
+                    mirror: true,
+                },
+                Traffic::Match => Route {
+                    primary: 0,
+                    canary: 100,
+                    mirror: false,
+                },
             }),
             target: Some(pods(&inner.target)),
             primary: inner.primary.as_ref().map(pods),
@@ -148,7 +161,7 @@ impl<'r> World<'r> {
 }
 
 impl Inner {
-    fn named(&self, revision: &str, config: u32) -> Revision {
+    fn named(revision: &str, config: u32) -> Revision {
         Revision::new(&format!("{revision}+cfg{config}")).expect("a revision")
     }
 
@@ -163,10 +176,14 @@ impl Inner {
             self.target.replicas = u32::try_from(replicas).expect("a count");
         }
         for (rule, ready) in action["ready"].as_object().into_iter().flatten() {
-            self.ready.insert(rule.clone(), ready.as_bool().expect("yes or no"));
+            self.ready
+                .insert(rule.clone(), ready.as_bool().expect("yes or no"));
         }
         if let Some(weights) = action["route_weights"].as_array() {
-            let canary = weights[1].as_u64().and_then(|it| u32::try_from(it).ok()).expect("a weight");
+            let canary = weights[1]
+                .as_u64()
+                .and_then(|it| u32::try_from(it).ok())
+                .expect("a weight");
             self.traffic = Some(Traffic::Split(Weight::percent(canary).expect("a weight")));
         }
         if action.get("delete_route").is_some() {
@@ -194,7 +211,7 @@ impl Inner {
 
     fn pods(&self, side: &Side, config: u32) -> SeenPods {
         SeenPods {
-            revision: Some(self.named(&side.revision, config)),
+            revision: Some(Self::named(&side.revision, config)),
             wanted: side.replicas,
             total: side.replicas,
             updated: side.replicas,
@@ -218,9 +235,16 @@ impl StateStore for World<'_> {
 
     async fn save(&self, state: &State, over: Option<Version>) -> Result<Saved, PortError> {
         let mut inner = self.lock();
-        assert_eq!(inner.saved.as_ref().map(|it| it.version), over, "nobody else saves");
+        assert_eq!(
+            inner.saved.as_ref().map(|it| it.version),
+            over,
+            "nobody else saves"
+        );
         let version = Version(over.map_or(1, |it| it.0 + 1));
-        inner.saved = Some(Loaded { state: state.clone(), version });
+        inner.saved = Some(Loaded {
+            state: state.clone(),
+            version,
+        });
         Ok(Saved::Now(version))
     }
 }
@@ -232,8 +256,15 @@ impl Workload for World<'_> {
         let now = inner.now;
         if let Some(revision) = &want.primary {
             let (name, config) = revision.as_str().split_once("+cfg").expect("a revision of ours");
-            let replicas = self.recording.script["replicas"].as_u64().map_or(1, |it| u32::try_from(it).expect("a count"));
-            let new = Side { name: "primary", revision: name.into(), replicas, unready_since: Some(now) };
+            let replicas = self.recording.script["replicas"]
+                .as_u64()
+                .map_or(1, |it| u32::try_from(it).expect("a count"));
+            let new = Side {
+                name: "primary",
+                revision: name.into(),
+                replicas,
+                unready_since: Some(now),
+            };
             inner.primary_config = config.parse().expect("a number");
             match &mut inner.primary {
                 None => inner.primary = Some(new),
@@ -259,8 +290,13 @@ impl Workload for World<'_> {
     async fn observe(&self) -> Result<SeenWorld, PortError> {
         let inner = self.lock();
         Ok(SeenWorld {
-            target: Some(inner.named(&inner.target.revision, inner.config)),
-            primary: Some(inner.primary.as_ref().map_or_else(SeenPods::default, |it| inner.pods(it, inner.primary_config))),
+            target: Some(Inner::named(&inner.target.revision, inner.config)),
+            primary: Some(
+                inner
+                    .primary
+                    .as_ref()
+                    .map_or_else(SeenPods::default, |it| inner.pods(it, inner.primary_config)),
+            ),
             canary: Some(inner.pods(&inner.target, inner.config)),
         })
     }
@@ -294,10 +330,16 @@ impl MetricSource for World<'_> {
         }
         let name = ask.metric.name.as_str();
         if inner.well {
-            return Ok(Sample::Value(if name == "request-success-rate" { 100.0 } else { 0.0 }));
+            return Ok(Sample::Value(if name == "request-success-rate" {
+                100.0
+            } else {
+                0.0
+            }));
         }
         if let Some(template) = &ask.metric.query {
-            return Ok(Sample::Nothing(Nothing::Unreachable(format!("no such {template}"))));
+            return Ok(Sample::Nothing(Nothing::Unreachable(format!(
+                "no such {template}"
+            ))));
         }
         let usual = Value::from(if name == "request-duration" { 10 } else { 100 });
         let answer = scripted(&self.recording.script["metrics"][name], inner.tick).unwrap_or(&usual);
@@ -310,7 +352,9 @@ impl MetricSource for World<'_> {
             (None, Some("nan")) => Sample::Value(f64::NAN),
             (None, Some("empty")) => Sample::Nothing(Nothing::NoData),
             (None, Some("slow" | "500")) => Sample::Nothing(Nothing::Unreachable("no answer in time".into())),
-            (None, Some(what @ ("garbage" | "string" | "matrix"))) => Sample::Nothing(Nothing::Unusable(what.into())),
+            (None, Some(what @ ("garbage" | "string" | "matrix"))) => {
+                Sample::Nothing(Nothing::Unusable(what.into()))
+            }
             (None, what) => panic!("no such answer: {what:?}"),
         })
     }
@@ -323,11 +367,19 @@ impl Approver for World<'_> {
         let kind = question.gate.kind;
         if inner.well {
             let deny = kind == GateKind::Rollback;
-            return Ok(if deny { Answer::Denied("all is well".into()) } else { Answer::Approved });
+            return Ok(if deny {
+                Answer::Denied("all is well".into())
+            } else {
+                Answer::Approved
+            });
         }
         let status = scripted(&self.recording.script["hooks"][kind.name()], inner.tick);
         let status = status.map_or(200, |it| it.as_u64().expect("a status"));
-        Ok(if status <= 202 { Answer::Approved } else { Answer::Denied(format!("status {status}")) })
+        Ok(if status <= 202 {
+            Answer::Approved
+        } else {
+            Answer::Denied(format!("status {status}"))
+        })
     }
 }
 
