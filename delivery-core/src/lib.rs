@@ -78,9 +78,19 @@ pub mod driver;
 #[cfg(feature = "sim")]
 pub mod sim;
 
+#[cfg(feature = "contract")]
+pub mod contract;
+
+#[cfg(feature = "host")]
+pub mod host;
+
 pub use self::driver::{Advance, Ports, advance};
 pub use self::plan::{Plan, Spec};
 pub use self::revision::Revision;
 pub use self::rollout::{Observation, Outcome, State, desired, explain, step};
 pub use self::time::Timestamp;
 pub use self::weight::{Split, Weight};
+
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -93,7 +93,10 @@ impl FileStore {
         let text = String::from_utf8(bytes).map_err(|it| self.no_state(it))?;
         let state = stored::decode(&text).map_err(|it| self.no_state(it))?;
         let head: Head = serde_json::from_str(&text).map_err(|it| self.no_state(it))?;
-        Ok(Some(Loaded { state, version: Version(head.saves) }))
+        Ok(Some(Loaded {
+            state,
+            version: Version(head.saves),
+        }))
     }
 
     fn write(&self, state: &State, over: Option<Version>) -> Result<Saved, PortError> {
@@ -101,7 +104,11 @@ impl FileStore {
             return Err(self.failed("saving", ErrorKind::InvalidFilename.into()));
         };
         let lock = self.beside(name, ".lock");
-        let locked = OpenOptions::new().create(true).truncate(false).write(true).open(&lock);
+        let locked = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock);
         // Held until this function returns, or the process ends.
         let _locked = match locked.and_then(|file| file.lock().map(|()| file)) {
             Ok(locked) => locked,
@@ -159,14 +166,20 @@ impl FileStore {
         match fs::metadata(self.directory()) {
             Ok(_) => Ok(()),
             Err(error) => {
-                let doing = format!("looking into {} for the rollout's state", self.directory().display());
+                let doing = format!(
+                    "looking into {} for the rollout's state",
+                    self.directory().display()
+                );
                 Err(failed(doing, error))
             }
         }
     }
 
     fn directory(&self) -> &Path {
-        self.path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."))
+        self.path
+            .parent()
+            .filter(|it| !it.as_os_str().is_empty())
+            .unwrap_or(Path::new("."))
     }
 
     fn beside(&self, name: &OsStr, suffix: &str) -> PathBuf {
@@ -185,7 +198,10 @@ impl FileStore {
 
     fn no_state(&self, why: impl Into<Box<dyn Error + Send + Sync>>) -> PortError {
         let doing = self.doing("reading");
-        PortError::permanent(format!("{doing} (left as it is: move it away, or put a good copy in its place)"), why)
+        PortError::permanent(
+            format!("{doing} (left as it is: move it away, or put a good copy in its place)"),
+            why,
+        )
     }
 }
 
@@ -229,7 +245,14 @@ fn failed(doing: String, error: io::Error) -> PortError {
         ErrorKind::InvalidFilename,
         ErrorKind::Unsupported,
     ];
-    let fault =
-        if PERMANENT.contains(&error.kind()) { Fault::Permanent } else { Fault::Transient { after: None } };
-    PortError { fault, doing: doing.into(), source: error.into() }
+    let fault = if PERMANENT.contains(&error.kind()) {
+        Fault::Permanent
+    } else {
+        Fault::Transient { after: None }
+    };
+    PortError {
+        fault,
+        doing: doing.into(),
+        source: error.into(),
+    }
 }

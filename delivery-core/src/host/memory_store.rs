@@ -18,7 +18,10 @@ pub struct MemoryStore(Mutex<Option<Loaded>>);
 impl MemoryStore {
     /// A store that has this state already, e.g. [`State::initialized`].
     pub fn with(state: State) -> Self {
-        Self(Mutex::new(Some(Loaded { state, version: Version(0) })))
+        Self(Mutex::new(Some(Loaded {
+            state,
+            version: Version(0),
+        })))
     }
 }
 
@@ -35,7 +38,10 @@ impl StateStore for MemoryStore {
             return Ok(Saved::Stale);
         }
         let version = Version(over.map_or(1, |it| it.0.wrapping_add(1)));
-        *kept = Some(Loaded { state: state.clone(), version });
+        *kept = Some(Loaded {
+            state: state.clone(),
+            version,
+        });
         Ok(Saved::Now(version))
     }
 }

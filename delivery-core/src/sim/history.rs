@@ -33,10 +33,10 @@ pub(super) struct Stretch {
 }
 
 impl Stretch {
-    fn of(&self, side: Half) -> (Option<usize>, u64) {
+    fn server(&self, side: Half) -> Option<usize> {
         match side {
-            Half::Primary => (self.primary, WHOLE.saturating_sub(self.share)),
-            Half::Canary => (self.canary, self.share.saturating_add(self.copied)),
+            Half::Primary => self.primary,
+            Half::Canary => self.canary,
         }
     }
 }
@@ -49,16 +49,20 @@ pub(super) enum Half {
 }
 
 /// All stretches since the beginning.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct History {
+    /// Requests of users per second.
     rate: u64,
+    /// Requests of a load test per second.
+    tests: u64,
     stretches: Vec<Stretch>,
 }
 
 impl History {
-    pub(super) fn new(requests_per_second: u32) -> Self {
+    pub(super) fn new(requests_per_second: u32, tests_per_second: u32) -> Self {
         Self {
-            rate: u64::from(requests_per_second),
+            rate: requests_per_second.into(),
+            tests: tests_per_second.into(),
             stretches: Vec::new(),
         }
     }
@@ -84,89 +88,93 @@ impl History {
             end = end.min(it.from);
             (it, begins, ends)
         });
-        newest_first
-            .take_while(move |(_, _, ends)| *ends > from)
-            .filter_map(|(it, begins, ends)| {
-                Some((it, u128::from(ends.checked_sub(begins).filter(|it| *it > 0)?)))
-            })
+        let meets = newest_first.take_while(move |(_, _, ends)| *ends > from);
+        meets.filter_map(|(it, begins, ends)| {
+            Some((it, ends.checked_sub(begins).filter(|it| *it > 0)?.into()))
+        })
     }
 
     /// Who takes the requests of a side at a moment.
     pub(super) fn server(&self, side: Half, at: u64) -> Option<usize> {
-        self.stretches.iter().rev().find(|it| it.from <= at)?.of(side).0
+        self.stretches.iter().rev().find(|it| it.from <= at)?.server(side)
     }
 
-    /// Requests of a side that something is known of, and how many of them failed.
+    /// The requests of a side within `from..to` that were measured: their version, and how many `PER_REQUEST`ths.
+    fn measured<'k, 's>(
+        &self,
+        side: Half,
+        from: u64,
+        to: u64,
+        known: &'k [Known<'s>],
+    ) -> impl Iterator<Item = (&'k Known<'s>, u128)> {
+        self.within(from, to).filter_map(move |(stretch, lasted)| {
+            let known = known
+                .get(stretch.server(side)?)
+                .filter(|it| it.version.instrumented)?;
+            let (share, tests) = match side {
+                Half::Primary => (WHOLE.saturating_sub(stretch.share), 0),
+                Half::Canary => (
+                    stretch.share.saturating_add(stretch.copied),
+                    self.tests.saturating_mul(WHOLE),
+                ),
+            };
+            let per_millisecond = self.rate.saturating_mul(share).saturating_add(tests);
+            Some((known, lasted.saturating_mul(per_millisecond.into())))
+        })
+    }
+
+    /// The same requests, counted.
     fn tally(&self, side: Half, from: u64, to: u64, known: &[Known<'_>]) -> Option<Tally> {
         let (mut total, mut errors) = (0_u128, 0_u128);
-        for (stretch, lasted) in self.within(from, to) {
-            let (server, share) = stretch.of(side);
-            let Some(known) = server
-                .and_then(|it| known.get(it))
-                .filter(|it| it.version.instrumented)
-            else {
-                continue;
-            };
-            let units = lasted.saturating_mul(u128::from(share));
+        for (known, units) in self.measured(side, from, to, known) {
             total = total.saturating_add(units);
-            errors =
-                errors.saturating_add(units.saturating_mul(u128::from(known.version.errors.as_hundredths())));
+            errors = errors.saturating_add(units.saturating_mul(known.version.errors.as_hundredths().into()));
         }
         let tally = Tally {
-            total: self.count(total, PER_REQUEST),
-            errors: self.count(errors, PER_ERROR),
+            total: count(total, PER_REQUEST),
+            errors: count(errors, PER_ERROR),
         };
         (tally.total > 0).then_some(tally)
     }
 
     /// What a source would know of the canary's requests within `from..to`, and of the primary's.
     pub(super) fn counts(&self, from: u64, to: u64, known: &[Known<'_>]) -> Sample {
-        match self.tally(Half::Canary, from, to, known) {
-            Some(canary) => Sample::Counts {
-                canary,
-                primary: self.tally(Half::Primary, from, to, known),
-            },
-            None => Sample::Nothing(Nothing::NoData),
+        let Some(canary) = self.tally(Half::Canary, from, to, known) else {
+            return Sample::Nothing(Nothing::NoData);
+        };
+        Sample::Counts {
+            canary,
+            primary: self.tally(Half::Primary, from, to, known),
         }
     }
 
     /// How long they took, in milliseconds, by `bounds`.
     pub(super) fn durations(&self, from: u64, to: u64, known: &[Known<'_>], bounds: &[(f64, u64)]) -> Sample {
         let of = |side| {
-            let total = self.tally(side, from, to, known)?.total;
-            let mut sums = alloc::vec![0_u128; bounds.len()];
-            for (stretch, lasted) in self.within(from, to) {
-                let (server, share) = stretch.of(side);
-                let Some(known) = server
-                    .and_then(|it| known.get(it))
-                    .filter(|it| it.version.instrumented)
-                else {
-                    continue;
-                };
-                let units = lasted.saturating_mul(u128::from(share));
+            let (mut total, mut sums) = (0_u128, alloc::vec![0_u128; bounds.len()]);
+            for (known, units) in self.measured(side, from, to, known) {
+                total = total.saturating_add(units);
                 for (sum, faster) in sums.iter_mut().zip(&known.faster) {
                     *sum = sum.saturating_add(units.saturating_mul(u128::from(*faster)));
                 }
             }
+            let total = count(total, PER_REQUEST);
             // Rounded up, so that a quantile that lies on a bound is found there.
-            let upper = |sum: u128| {
-                let below = self.count(sum, PER_MILLIONTH);
-                let exact = u128::from(below).saturating_mul(PER_MILLIONTH)
-                    == sum.saturating_mul(u128::from(self.rate));
-                if exact { below } else { below.saturating_add(1) }.min(total)
-            };
-            let buckets = bounds
-                .iter()
-                .zip(sums)
-                .map(|((bound, _), sum)| (*bound, upper(sum)));
-            Histogram::new(buckets.chain([(f64::INFINITY, total)]).collect()).ok()
+            let buckets = bounds.iter().zip(sums).map(|((bound, _), sum)| {
+                (
+                    *bound,
+                    count(sum.saturating_add(PER_MILLIONTH.saturating_sub(1)), PER_MILLIONTH).min(total),
+                )
+            });
+            let buckets = buckets.chain([(f64::INFINITY, total)]).collect();
+            (total > 0).then(|| Histogram::new(buckets).ok()).flatten()
         };
-        match of(Half::Canary) {
-            Some(canary) => Sample::Histogram {
-                canary,
-                primary: of(Half::Primary),
-            },
-            None => Sample::Nothing(Nothing::NoData),
+        let Some(canary) = of(Half::Canary) else {
+            return Sample::Nothing(Nothing::NoData);
+        };
+        Sample::Histogram {
+            canary,
+            primary: of(Half::Primary),
         }
     }
 
@@ -179,9 +187,9 @@ impl History {
             } else {
                 0
             };
-            sum.saturating_add(lasted.saturating_mul(u128::from(canary.saturating_add(primary))))
+            sum.saturating_add(lasted.saturating_mul(canary.saturating_add(primary).into()))
         });
-        self.count(units, PER_REQUEST)
+        self.requests(units)
     }
 
     /// What users saw until `to`.
@@ -189,53 +197,58 @@ impl History {
         let (mut canary, mut copied, mut lost, mut errors) = (0_u128, 0_u128, 0_u128, 0_u128);
         let mut served = alloc::vec![0_u128; known.len()];
         for (stretch, lasted) in self.within(0, to) {
-            let to_canary = lasted.saturating_mul(u128::from(stretch.share));
-            let to_primary = lasted.saturating_mul(u128::from(WHOLE.saturating_sub(stretch.share)));
+            let to_canary = lasted.saturating_mul(stretch.share.into());
+            let to_primary = lasted.saturating_mul(WHOLE.saturating_sub(stretch.share).into());
             canary = canary.saturating_add(to_canary);
-            copied = copied.saturating_add(lasted.saturating_mul(u128::from(stretch.copied)));
+            copied = copied.saturating_add(lasted.saturating_mul(stretch.copied.into()));
             for (server, units) in [(stretch.primary, to_primary), (stretch.canary, to_canary)] {
-                let Some((sum, known)) = server.and_then(|it| Some((served.get_mut(it)?, known.get(it)?)))
-                else {
+                let answers = server.and_then(|it| Some((served.get_mut(it)?, known.get(it)?)));
+                if let Some((sum, known)) = answers {
+                    *sum = sum.saturating_add(units);
+                    errors = errors
+                        .saturating_add(units.saturating_mul(known.version.errors.as_hundredths().into()));
+                } else {
                     lost = lost.saturating_add(units);
-                    continue;
-                };
-                *sum = sum.saturating_add(units);
-                let failed = units.saturating_mul(u128::from(known.version.errors.as_hundredths()));
-                errors = errors.saturating_add(failed);
+                }
             }
         }
-        let requests = self.count(u128::from(to).saturating_mul(u128::from(WHOLE)), PER_REQUEST);
-        let canary = self.count(canary, PER_REQUEST);
-        let by_revision = known
-            .iter()
-            .zip(served)
-            .filter(|(_, units)| *units > 0)
-            .map(|(known, units)| Served {
-                revision: known.revision.clone(),
-                requests: self.count(units, PER_REQUEST),
-                errors: self.count(
-                    units.saturating_mul(u128::from(known.version.errors.as_hundredths())),
-                    PER_ERROR,
-                ),
-            });
+        let requests = self.requests(u128::from(to).saturating_mul(WHOLE.into()));
+        let canary = self.requests(canary);
+        let answered = known.iter().zip(served).filter(|(_, units)| *units > 0);
         Users {
             requests,
             primary: requests.saturating_sub(canary),
             canary,
-            copied: self.count(copied, PER_REQUEST),
-            errors: self.count(errors, PER_ERROR),
-            lost: self.count(lost, PER_REQUEST),
-            by_revision: by_revision.collect(),
+            copied: self.requests(copied),
+            errors: self.failed(errors),
+            lost: self.requests(lost),
+            by_revision: answered
+                .map(|(known, units)| Served {
+                    revision: known.revision.clone(),
+                    requests: self.requests(units),
+                    errors: self.failed(units.saturating_mul(known.version.errors.as_hundredths().into())),
+                })
+                .collect(),
         }
     }
 
-    fn count(&self, units: u128, per: u128) -> u64 {
-        let units = units.saturating_mul(u128::from(self.rate));
-        // Divisions of 64 bits are many times faster, and nearly everything fits.
-        match (u64::try_from(units), u64::try_from(per)) {
-            (Ok(units), Ok(per)) => units.checked_div(per).unwrap_or(0),
-            _ => u64::try_from(units.checked_div(per).unwrap_or(0)).unwrap_or(u64::MAX),
-        }
+    /// Requests of users, from milliseconds times a share.
+    fn requests(&self, units: u128) -> u64 {
+        count(units.saturating_mul(self.rate.into()), PER_REQUEST)
+    }
+
+    /// Those that failed, from milliseconds times a share times a share of errors.
+    fn failed(&self, units: u128) -> u64 {
+        count(units.saturating_mul(self.rate.into()), PER_ERROR)
+    }
+}
+
+/// Whole requests.
+fn count(units: u128, per: u128) -> u64 {
+    // Divisions of 64 bits are many times faster, and nearly everything fits.
+    match (u64::try_from(units), u64::try_from(per)) {
+        (Ok(units), Ok(per)) => units.checked_div(per).unwrap_or(0),
+        _ => u64::try_from(units.checked_div(per).unwrap_or(0)).unwrap_or(u64::MAX),
     }
 }
 

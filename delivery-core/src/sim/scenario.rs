@@ -25,6 +25,10 @@ pub struct Scenario {
     /// Requests per second, evenly spaced; default 100.
     #[serde(default = "hundred")]
     pub requests_per_second: u32,
+    /// Requests per second that a load test sends straight to the canary while it has pods, and that no user waits for;
+    /// default none. A strategy that judges before there is any traffic needs one.
+    #[serde(default)]
+    pub load_test: u32,
     /// Pods of the primary, at least 1; default 2.
     #[serde(default = "two")]
     pub pods: u32,
@@ -201,6 +205,7 @@ impl Scenario {
             primary,
             bootstrap: false,
             requests_per_second: hundred(),
+            load_test: 0,
             pods: two(),
             versions: BTreeMap::new(),
             router_lag: Duration::ZERO,

@@ -96,7 +96,7 @@ impl<'s> World<'s> {
             told: None,
             in_force: None,
             coming: None,
-            history: History::new(scenario.requests_per_second),
+            history: History::new(scenario.requests_per_second, scenario.load_test),
             saved: None,
             rows: Vec::new(),
             notices: Vec::new(),

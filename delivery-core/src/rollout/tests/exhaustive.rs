@@ -743,7 +743,10 @@ fn every_state_is_safe_and_comes_to_an_end(spec: &Spec, pinned: (usize, usize)) 
 
 #[test]
 fn a_canary_with_three_weights() {
-    every_state_is_safe_and_comes_to_an_end(&spec(Strategy::Canary(canary(&[10.0, 30.0, 60.0]))), (711_570, 10_761_950));
+    every_state_is_safe_and_comes_to_an_end(
+        &spec(Strategy::Canary(canary(&[10.0, 30.0, 60.0]))),
+        (711_570, 10_761_950),
+    );
 }
 
 #[test]
@@ -761,7 +764,10 @@ fn an_a_b_test() {
     let rules = vec![MatchRule {
         headers: BTreeMap::from([condition]),
     }];
-    every_state_is_safe_and_comes_to_an_end(&spec(Strategy::AbTest(AbTest { iterations: 1, rules })), (303_306, 4_563_326));
+    every_state_is_safe_and_comes_to_an_end(
+        &spec(Strategy::AbTest(AbTest { iterations: 1, rules })),
+        (303_306, 4_563_326),
+    );
 }
 
 #[test]
