@@ -113,6 +113,29 @@ impl Node {
         }
     }
 
+    /// Before a take-over: what serves is the target's own pods, and there is no primary.
+    fn take_over() -> Self {
+        let world = World {
+            target: 1,
+            pushes: 1,
+            primary: Pod {
+                revision: 0,
+                ready: false,
+            },
+            canary: Pod {
+                revision: 1,
+                ready: true,
+            },
+            applied: Traffic::CANARY,
+            in_force: Traffic::CANARY,
+        };
+        Self {
+            state: State::new(NOW),
+            world,
+            ghost: Ghost::default(),
+        }
+    }
+
     /// As the driver observes: what is in force counts only after the wanted routing was applied. Before that, something
     /// that was applied earlier may still come into force.
     fn observe(&self, want: &Desired) -> Observation {
@@ -174,7 +197,8 @@ impl Node {
                 *checks = crate::analysis::Checks::default();
             }
             Stage::Idle(Idle::Succeeded { checks }) => *checks = crate::analysis::Checks::default(),
-            Stage::Idle(Idle::Initialized) | Stage::Bootstrap(_) => {}
+            Stage::Bootstrap(bootstrap) => bootstrap.entered = bootstrap.entered.max(old),
+            Stage::Idle(Idle::Initialized) => {}
         }
         self
     }
@@ -184,8 +208,10 @@ impl Node {
         for since in [&mut node.state.unready.primary, &mut node.state.unready.canary] {
             *since = since.map(|it| it.before(by));
         }
-        if let Stage::Rollout(run) = &mut node.state.stage {
-            run.due = run.due.map(|due| due.before(by));
+        match &mut node.state.stage {
+            Stage::Rollout(run) => run.due = run.due.map(|due| due.before(by)),
+            Stage::Bootstrap(bootstrap) => bootstrap.entered = bootstrap.entered.before(by),
+            Stage::Idle(_) | Stage::Retreat(_) => {}
         }
         node
     }
@@ -455,7 +481,9 @@ impl<'m> Check<'m> {
         if matches!(reason, Reason::Approved { .. }) {
             ghost.approvals = ghost.approvals.saturating_add(1).min(self.required_approvals);
         }
+        // A primary that is created takes what serves already.
         if pods.primary != pods_before.primary
+            && !matches!(is.stage, Stage::Bootstrap(_))
             && !command
             && (ghost.rounds, ghost.approvals) != (self.required_rounds, self.required_approvals)
         {
@@ -599,13 +627,13 @@ impl<'m> Check<'m> {
     }
 
     /// All nodes, or the story of the first violation.
-    fn explore(&self, limit: usize) -> Result<Explored, String> {
+    fn explore(&self, first: Node, limit: usize) -> Result<Explored, String> {
         let mut met: BTreeSet<u128> = BTreeSet::new();
         let mut nodes: Vec<(u32, &'static str)> = Vec::new();
         let mut queue = VecDeque::new();
         let mut explored = Explored::default();
         let (mut ends_well, mut ends_badly) = (BTreeSet::new(), BTreeSet::new());
-        let first = Node::first().settle();
+        let first = first.settle();
         met.insert(first.key());
         nodes.push((0, "at first"));
         queue.push_back((0, first));
@@ -699,7 +727,15 @@ fn more_canary(before: Traffic, after: Traffic) -> bool {
 
 /// What must hold in the world itself.
 fn physical(node: &Node) -> Result<(), String> {
-    let World { canary, in_force, .. } = &node.world;
+    let World {
+        primary,
+        canary,
+        in_force,
+        ..
+    } = &node.world;
+    if primary.revision == 0 && *in_force != Traffic::CANARY {
+        return Err(format!("{in_force}, and the primary has no pods"));
+    }
     if canary.revision == 0 && in_force.reaches_canary() {
         return Err(format!("{in_force}, and the canary has no pods"));
     }
@@ -727,8 +763,12 @@ use Phase::{Failed, Finalising, Progressing, Promoting, RollingBack, Succeeded};
 const PHASES: [Phase; 6] = [Progressing, Promoting, Finalising, RollingBack, Succeeded, Failed];
 
 fn every_state_is_safe_and_comes_to_an_end(spec: &Spec, pinned: (usize, usize)) {
+    explored(spec, Node::first(), pinned);
+}
+
+fn explored(spec: &Spec, first: Node, pinned: (usize, usize)) {
     let explored = Check::new(spec, &Ours)
-        .explore(3_000_000)
+        .explore(first, 3_000_000)
         .unwrap_or_else(|story| panic!("{story}"));
     println!("{} states, {} edges", explored.states, explored.edges);
     for phase in PHASES {
@@ -789,6 +829,15 @@ fn a_gradual_promotion() {
 }
 
 #[test]
+fn a_take_over() {
+    explored(
+        &spec(Strategy::Canary(canary(&[50.0]))),
+        Node::take_over(),
+        (13_924, 198_606),
+    );
+}
+
+#[test]
 fn gates_of_every_kind() {
     let gates = GateKind::ALL.map(|kind| Gate::new(kind, "gate")).to_vec();
     let gated = Spec {
@@ -807,7 +856,7 @@ mod mutants {
     fn caught(machine: &dyn Machine, why: &str) {
         let spec = spec(Strategy::Canary(canary(&[50.0])));
         let story = Check::new(&spec, machine)
-            .explore(400_000)
+            .explore(Node::first(), 400_000)
             .expect_err("the bug was not found");
         assert!(story.contains(why), "another bug than the planted one: {story}");
     }
