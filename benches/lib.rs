@@ -12,7 +12,11 @@ use delivery_core::{Revision, Timestamp};
 /// The reference rollout: 10 % steps to 50 %, success rate at least 99 %, P99 at most 500 ms, every minute.
 #[must_use]
 pub fn reference() -> Spec {
-    let canary = Canary { step_weight: Some(10.0), max_weight: Some(50.0), ..Canary::default() };
+    let canary = Canary {
+        step_weight: Some(10.0),
+        max_weight: Some(50.0),
+        ..Canary::default()
+    };
     Spec {
         threshold: 5,
         metrics: vec![
@@ -29,7 +33,10 @@ pub fn reference() -> Spec {
 /// Never: it compiles.
 #[must_use]
 pub fn plan() -> Plan {
-    reference().compile(&Capabilities::ALL).expect("the reference rollout compiles").0
+    reference()
+        .compile(&Capabilities::ALL)
+        .expect("the reference rollout compiles")
+        .0
 }
 
 /// A canary at 20 %, and what is seen of it when its next check is due.
@@ -41,7 +48,14 @@ pub fn running(plan: &Plan) -> (State, Observation) {
     let revision = |name| Revision::new(name).expect("a revision");
     let pods = |name| {
         let revision = Some(revision(name));
-        Some(Pods { revision, wanted: 2, total: 2, updated: 2, available: 2, unready_since: None })
+        Some(Pods {
+            revision,
+            wanted: 2,
+            total: 2,
+            updated: 2,
+            available: 2,
+            unready_since: None,
+        })
     };
     let mut state = State::initialized(revision("v1"));
     let mut seen = Observation {
@@ -80,7 +94,12 @@ pub fn running(plan: &Plan) -> (State, Observation) {
 #[must_use]
 pub fn good(state: &State) -> Reply {
     let samples = [("request-success-rate", 99.9), ("request-duration", 120.0)];
-    let samples: BTreeMap<String, Sample> =
-        samples.into_iter().map(|(name, value)| (name.to_owned(), Sample::Value(value))).collect();
-    Reply { sequence: state.sequence, content: Content::Measured(samples) }
+    let samples: BTreeMap<String, Sample> = samples
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), Sample::Value(value)))
+        .collect();
+    Reply {
+        sequence: state.sequence,
+        content: Content::Measured(samples),
+    }
 }

@@ -10,7 +10,9 @@ use delivery_core::plan::Capabilities;
 
 fn bench(criterion: &mut Criterion) {
     let spec = reference();
-    criterion.bench_function("compile", |b| b.iter(|| black_box(&spec).compile(&Capabilities::ALL)));
+    criterion.bench_function("compile", |b| {
+        b.iter(|| black_box(&spec).compile(&Capabilities::ALL))
+    });
     let plan = plan();
     criterion.bench_function("timetable", |b| b.iter(|| black_box(&plan).timetable()));
 }

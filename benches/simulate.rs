@@ -13,7 +13,10 @@ use delivery_core::sim::{self, Happening, Scenario, Version};
 use delivery_core::{Plan, Revision};
 
 fn compiled(strategy: Strategy) -> Plan {
-    let spec = Spec { strategy, ..reference() };
+    let spec = Spec {
+        strategy,
+        ..reference()
+    };
     spec.compile(&Capabilities::ALL).expect("it compiles").0
 }
 
@@ -30,13 +33,22 @@ fn bench(criterion: &mut Criterion) {
         ..Canary::default()
     }));
     // The same hour with a weight every ten minutes, as most people would write it.
-    let few = Spec { interval: Duration::from_secs(450), ..reference() };
+    let few = Spec {
+        interval: Duration::from_secs(450),
+        ..reference()
+    };
     let few = few.compile(&Capabilities::ALL).expect("it compiles").0;
     for (name, plan) in [("one hour, 57 weights", &hour), ("one hour, 5 weights", &few)] {
         let recording = sim::run(plan, &scenario);
         assert_eq!(recording.state.phase(), Phase::Succeeded);
-        println!("{name}: {:?} of virtual time, {} rows", recording.took, recording.rows.len());
-        criterion.bench_function(name, |b| b.iter(|| sim::run(black_box(plan), black_box(&scenario))));
+        println!(
+            "{name}: {:?} of virtual time, {} rows",
+            recording.took,
+            recording.rows.len()
+        );
+        criterion.bench_function(name, |b| {
+            b.iter(|| sim::run(black_box(plan), black_box(&scenario)))
+        });
     }
 }
 

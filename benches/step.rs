@@ -19,12 +19,18 @@ fn bench(criterion: &mut Criterion) {
     judged.replies.push(good(&state));
     assert!(matches!(step(&plan, &state, &judged), Outcome::Go(..)));
 
-    criterion.bench_function("step: hold", |b| b.iter(|| step(black_box(&plan), black_box(&state), black_box(&waiting))));
-    criterion.bench_function("step: ask", |b| b.iter(|| step(black_box(&plan), black_box(&state), black_box(&seen))));
+    criterion.bench_function("step: hold", |b| {
+        b.iter(|| step(black_box(&plan), black_box(&state), black_box(&waiting)))
+    });
+    criterion.bench_function("step: ask", |b| {
+        b.iter(|| step(black_box(&plan), black_box(&state), black_box(&seen)))
+    });
     criterion.bench_function("step: judge two metrics and move", |b| {
         b.iter(|| step(black_box(&plan), black_box(&state), black_box(&judged)));
     });
-    criterion.bench_function("desired", |b| b.iter(|| desired(black_box(&plan), black_box(&state))));
+    criterion.bench_function("desired", |b| {
+        b.iter(|| desired(black_box(&plan), black_box(&state)))
+    });
 }
 
 criterion_group!(benches, bench);

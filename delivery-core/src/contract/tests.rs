@@ -247,6 +247,7 @@ mod routers {
         Queues,
         Drifts,
         BeginsAgain,
+        Flickers,
         KeepsItsLock,
         CannotTell,
         ChangesItsMind,
@@ -320,6 +321,10 @@ mod routers {
                 .map(|(_, it)| *it)
                 .or(inner.in_force.map(|(_, it)| it));
             if last == Some(traffic) && self.bug != Bug::BeginsAgain {
+                if self.bug == Bug::Flickers && inner.coming.is_empty() {
+                    inner.in_force = None;
+                    inner.coming = [(now + 2, traffic)].into();
+                }
                 return Ok(());
             }
             match self.bug {
@@ -363,6 +368,7 @@ mod routers {
             (Bug::Queues, Some(LASTS)),
             (Bug::Drifts, Some(LASTS)),
             (Bug::BeginsAgain, Some(COMES)),
+            (Bug::Flickers, Some("applying the same routing again changes nothing")),
             (Bug::KeepsItsLock, Some("what is possible is done")),
             (Bug::CannotTell, Some(COMES)),
             (Bug::ChangesItsMind, Some("capabilities are constant")),
@@ -394,6 +400,7 @@ mod workloads {
         ResizesThePrimary,
         EndsBothSides,
         EndsWhatItShouldLeave,
+        ScalesWhatItShouldLeave,
         KeepsTheCanary,
         SaysItIsReadyAtOnce,
         CannotTell,
@@ -468,6 +475,7 @@ mod workloads {
                 None => {}
             }
             match &want.canary {
+                CanaryWish::AsIs if bug == Bug::ScalesWhatItShouldLeave => canary.wanted = 2,
                 CanaryWish::AsIs => {}
                 CanaryWish::Down if bug == Bug::KeepsTheCanary && canary.wanted > 0 => {}
                 CanaryWish::Down => {
@@ -505,6 +513,7 @@ mod workloads {
         const COMES: &str = "what was applied is so after a while";
         const SERVES: &str =
             "a side whose revision changes is replaced pod by pod: it goes on taking requests";
+        const LEFT: &str = "only a difference is written, and what is not mentioned is left as it is";
         const SIZE: &str = "the primary is not resized";
         const COUNTED: &str =
             "of the pods that a side has, some are of its revision, and some of these take requests";
@@ -515,6 +524,7 @@ mod workloads {
             (Bug::ResizesThePrimary, Some(SIZE)),
             (Bug::EndsBothSides, Some(SERVES)),
             (Bug::EndsWhatItShouldLeave, Some(SERVES)),
+            (Bug::ScalesWhatItShouldLeave, Some(LEFT)),
             (Bug::KeepsTheCanary, Some(COMES)),
             (Bug::SaysItIsReadyAtOnce, Some(COUNTED)),
             (Bug::CannotTell, Some(COMES)),
