@@ -368,7 +368,10 @@ mod routers {
             (Bug::Queues, Some(LASTS)),
             (Bug::Drifts, Some(LASTS)),
             (Bug::BeginsAgain, Some(COMES)),
-            (Bug::Flickers, Some("applying the same routing again changes nothing")),
+            (
+                Bug::Flickers,
+                Some("applying the same routing again changes nothing"),
+            ),
             (Bug::KeepsItsLock, Some("what is possible is done")),
             (Bug::CannotTell, Some(COMES)),
             (Bug::ChangesItsMind, Some("capabilities are constant")),

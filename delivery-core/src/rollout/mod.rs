@@ -834,9 +834,8 @@ fn readiness(plan: &Plan, state: &State, seen: &Observation, side: Side) -> Read
         Side::Canary => state.unready.canary,
     };
     // Where the platform knows since when, a time in which nobody drove the rollout does not count.
-    let until = pods
-        .unready_since
-        .or(noted)
+    let until = noted
+        .max(pods.unready_since)
         .unwrap_or(seen.now)
         .after(plan.deadline);
     if seen.now >= until {

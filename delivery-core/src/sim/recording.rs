@@ -126,13 +126,22 @@ impl fmt::Display for Row {
     /// One line: the time since [`START`], the phase, the traffic, failed checks and the reason.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let after = crate::time::GoDuration::saturating_from(self.at.since(START)).to_string();
-        let Self { phase, traffic, failed_checks, reason, .. } = self;
+        let Self {
+            phase,
+            traffic,
+            failed_checks,
+            reason,
+            ..
+        } = self;
         let traffic = match traffic {
             Traffic::Split(_) => traffic.to_string(),
             Traffic::Mirror(share) => alloc::format!("mirror {share}"),
             Traffic::Match => String::from("matching"),
         };
-        write!(f, "{after:>8}  {phase:<16}  {traffic:<11}  failed {failed_checks:<2}  {reason}")
+        write!(
+            f,
+            "{after:>8}  {phase:<16}  {traffic:<11}  failed {failed_checks:<2}  {reason}"
+        )
     }
 }
 
