@@ -1,1 +1,460 @@
+//! Judges, as tables.
 
+use alloc::collections::BTreeMap;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::{
+    Act, Baseline, Budget, Checks, Histogram, Judge, Metric, Nothing, OnNothing, Range, Sample, Tally,
+    Verdict, judge,
+};
+
+#[test]
+fn a_bound_is_inside_its_range() {
+    let both = Range {
+        min: Some(1.0),
+        max: Some(2.0),
+        quantile: 0.99,
+    };
+    let none = Range {
+        min: None,
+        max: None,
+        quantile: 0.99,
+    };
+    let table = [
+        (Range::at_least(99.0), 99.0, "pass", "m 99 at least 99"),
+        (
+            Range::at_least(99.0),
+            98.999,
+            "fail",
+            "m 98.999, wanted at least 99",
+        ),
+        (Range::at_least(99.0), f64::INFINITY, "pass", "m inf at least 99"),
+        (
+            Range::at_least(99.0),
+            f64::NEG_INFINITY,
+            "fail",
+            "m -inf, wanted at least 99",
+        ),
+        (Range::at_most(500.0), 500.0, "pass", "m 500 at most 500"),
+        (
+            Range::at_most(500.0),
+            500.01,
+            "fail",
+            "m 500.01, wanted at most 500",
+        ),
+        (
+            Range::at_most(500.0),
+            f64::INFINITY,
+            "fail",
+            "m inf, wanted at most 500",
+        ),
+        (Range::at_most(500.0), -1.0, "pass", "m -1 at most 500"),
+        (
+            Range::at_most(0.0),
+            0.000_01,
+            "fail",
+            "m 0.00001, wanted at most 0",
+        ),
+        (Range::at_most(0.0), 0.0, "pass", "m 0 at most 0"),
+        (both, 1.0, "pass", "m 1 1 to 2"),
+        (both, 2.0, "pass", "m 2 1 to 2"),
+        (both, 2.5, "fail", "m 2.5, wanted 1 to 2"),
+        (both, 0.123_456, "fail", "m 0.123, wanted 1 to 2"),
+        (none, 1e9, "pass", "m 1000000000 any number"),
+    ];
+    for (range, value, verdict, text) in table {
+        expect(&Judge::Range(range), Sample::Value(value), verdict, text);
+    }
+}
+
+#[test]
+fn the_older_threshold_is_a_least_only_for_the_success_rate() {
+    assert_eq!(Range::legacy("request-success-rate", 99.0), Range::at_least(99.0));
+    for name in ["request-duration", "latency", "Request-Success-Rate", ""] {
+        assert_eq!(Range::legacy(name, 99.0), Range::at_most(99.0), "{name}");
+    }
+}
+
+#[test]
+fn nothing_is_never_good() {
+    let unusable = || Nothing::Unusable(String::from("no vector"));
+    let table = [
+        (Sample::Value(f64::NAN), "m: not a number", false),
+        (counts(0, 0), "m: no data", false),
+        (
+            counts(1, 2),
+            "m: unusable answer: more errors than requests",
+            true,
+        ),
+        (nothing(Nothing::NoData), "m: no data", false),
+        (nothing(Nothing::NotANumber), "m: not a number", false),
+        (
+            nothing(Nothing::Stale {
+                age: Duration::from_secs(90),
+            }),
+            "m: data is 90s old",
+            false,
+        ),
+        (
+            nothing(Nothing::Straddles),
+            "m: the measurement began before the present weight was in force",
+            false,
+        ),
+        (
+            nothing(Nothing::NoPrimary),
+            "m: no data of the primary to compare with",
+            false,
+        ),
+        (nothing(Nothing::NoAnswer), "m: no answer", true),
+        (
+            nothing(Nothing::Unreachable(String::from("refused"))),
+            "m: source unreachable: refused",
+            true,
+        ),
+        (nothing(unusable()), "m: unusable answer: no vector", true),
+    ];
+    let baseline = Baseline {
+        max_ratio: Some(1.2),
+        max_difference: None,
+        higher_is_better: false,
+        quantile: 0.99,
+    };
+    for (sample, text, error) in table {
+        let any = Range {
+            min: None,
+            max: None,
+            quantile: 0.99,
+        };
+        let round = round(&[metric("m", Judge::Range(any))], &[("m", sample.clone())]);
+        assert_eq!(round.verdict, Verdict::Inconclusive, "{sample:?}");
+        assert_eq!(round.error, error, "{sample:?}");
+        assert_eq!(round.evidence[0].to_string(), text);
+        assert_eq!(round.evidence[0].value, None);
+        expect_verdict(&Judge::Baseline(baseline), sample, "inconclusive");
+    }
+}
+
+#[test]
+fn too_few_requests_are_not_judged() {
+    let metric = Metric {
+        min_sample: 100,
+        ..metric("m", Judge::Range(Range::at_least(99.0)))
+    };
+    let few = Histogram::new(vec![(1.0, 99), (f64::INFINITY, 99)]).unwrap();
+    let few = Sample::Histogram {
+        canary: few,
+        primary: None,
+    };
+    let table = [
+        (counts(99, 99), "m: 99 requests, too few to judge (needs 100)"),
+        (counts(100, 0), "m 100 at least 99"),
+        (counts(100, 2), "m 98, wanted at least 99"),
+        (few, "m: 99 requests, too few to judge (needs 100)"),
+        // A value says nothing about how many requests there were.
+        (Sample::Value(100.0), "m 100 at least 99"),
+    ];
+    for (sample, text) in table {
+        let round = round(core::slice::from_ref(&metric), &[("m", sample)]);
+        assert_eq!(round.evidence[0].to_string(), text);
+    }
+}
+
+#[test]
+fn counts_are_a_success_rate() {
+    let table = [
+        (1, 0, Ok(100.0)),
+        (4, 1, Ok(75.0)),
+        (3, 3, Ok(0.0)),
+        (1 << 53, 1 << 52, Ok(50.0)),
+        (0, 0, Err(Nothing::NoData)),
+    ];
+    for (total, errors, rate) in table {
+        assert_eq!(Tally { total, errors }.success_rate(), rate);
+    }
+}
+
+#[test]
+fn a_canary_may_be_worse_by_so_much_and_no_more() {
+    let ratio = (Some(1.2), None);
+    let difference = (None, Some(5.0));
+    let two = (Some(1.2), Some(5.0));
+    // Bounds, whether higher is better, canary, primary, verdict.
+    let table = [
+        (ratio, false, 120.0, 100.0, "pass"),
+        (ratio, false, 120.1, 100.0, "fail"),
+        (ratio, false, 1.0, 100.0, "pass"),
+        (ratio, false, 0.0, 0.0, "pass"),
+        (ratio, false, 0.1, 0.0, "fail"),
+        (ratio, true, 90.0, 108.0, "pass"),
+        (ratio, true, 89.0, 108.0, "fail"),
+        (ratio, true, 200.0, 100.0, "pass"),
+        (ratio, true, 0.0, 100.0, "fail"),
+        (difference, false, 105.0, 100.0, "pass"),
+        (difference, false, 105.1, 100.0, "fail"),
+        (difference, true, 95.0, 100.0, "pass"),
+        (difference, true, 94.9, 100.0, "fail"),
+        (two, false, 104.0, 100.0, "pass"),
+        (two, false, 110.0, 100.0, "fail"),
+        (two, false, 11.9, 9.0, "fail"),
+        (ratio, false, f64::INFINITY, 100.0, "fail"),
+        (ratio, false, 100.0, f64::INFINITY, "pass"),
+        (ratio, false, f64::INFINITY, f64::INFINITY, "inconclusive"),
+        (ratio, false, f64::NAN, 100.0, "inconclusive"),
+        (ratio, false, 100.0, f64::NAN, "inconclusive"),
+    ];
+    for ((max_ratio, max_difference), higher_is_better, canary, primary, verdict) in table {
+        let baseline = Baseline {
+            max_ratio,
+            max_difference,
+            higher_is_better,
+            quantile: 0.99,
+        };
+        expect_verdict(
+            &Judge::Baseline(baseline),
+            Sample::Pair { canary, primary },
+            verdict,
+        );
+    }
+}
+
+#[test]
+fn a_baseline_compares_error_rates_and_quantiles() {
+    let baseline = Judge::Baseline(Baseline {
+        max_ratio: Some(2.0),
+        max_difference: None,
+        higher_is_better: false,
+        quantile: 0.5,
+    });
+    let tally = |total, errors| Tally { total, errors };
+    let pair = |canary, primary| Sample::Counts {
+        canary,
+        primary: Some(primary),
+    };
+    let slow = |bound: f64| Histogram::new(vec![(bound, 10), (f64::INFINITY, 10)]).unwrap();
+    let histograms = |canary, primary| Sample::Histogram {
+        canary,
+        primary: Some(primary),
+    };
+    let empty = Histogram::new(vec![(1.0, 0), (f64::INFINITY, 0)]).unwrap();
+    expect(
+        &baseline,
+        pair(tally(100, 2), tally(100, 1)),
+        "pass",
+        "m 2 within 2 times the primary's 1",
+    );
+    expect(
+        &baseline,
+        pair(tally(100, 3), tally(100, 1)),
+        "fail",
+        "m 3, wanted within 2 times the primary's 1",
+    );
+    let no_primary = "m: no data of the primary to compare with";
+    expect(
+        &baseline,
+        pair(tally(100, 0), tally(0, 0)),
+        "inconclusive",
+        no_primary,
+    );
+    expect(&baseline, counts(100, 0), "inconclusive", no_primary);
+    expect(&baseline, Sample::Value(1.0), "inconclusive", no_primary);
+    expect(
+        &baseline,
+        pair(tally(0, 0), tally(100, 1)),
+        "inconclusive",
+        "m: no data",
+    );
+    expect(
+        &baseline,
+        histograms(slow(4.0), slow(2.0)),
+        "pass",
+        "m 2 within 2 times the primary's 1",
+    );
+    expect(
+        &baseline,
+        histograms(slow(8.0), slow(2.0)),
+        "fail",
+        "m 4, wanted within 2 times the primary's 1",
+    );
+    expect(
+        &baseline,
+        histograms(slow(1.0), empty),
+        "inconclusive",
+        no_primary,
+    );
+}
+
+/// `positive` and `negative` are `testhistogram` of Prometheus' own tests (`promql/testdata/histograms.test`), with the
+/// values that it gives there; the third follows from the rule of linear interpolation within a bucket.
+#[test]
+#[allow(clippy::type_complexity, reason = "a table")]
+fn quantiles_are_those_of_prometheus() {
+    let inf = f64::INFINITY;
+    let positive = [(0.1, 5), (0.2, 7), (1.0, 11), (inf, 12)];
+    let negative = [(-0.2, 1), (-0.1, 2), (0.3, 2), (inf, 3)];
+    let request = [(0.1, 50), (0.2, 80), (inf, 100)];
+    let table: [(&[(f64, u64)], f64, f64); 13] = [
+        (&positive, 0.0, 0.0),
+        (&positive, 1.0, 1.0),
+        // Rank 2.4 of 5 in 0..0.1.
+        (&positive, 0.2, 0.048),
+        // Rank 6 is 1 of 2 in 0.1..0.2.
+        (&positive, 0.5, 0.15),
+        // Rank 9.6 is 2.6 of 4 in 0.2..1.
+        (&positive, 0.8, 0.72),
+        (&negative, 0.2, -0.2),
+        (&negative, 0.5, -0.15),
+        (&negative, 0.8, 0.3),
+        (&request, 0.5, 0.1),
+        (&request, 0.8, 0.2),
+        (&request, 0.9, 0.2),
+        (&request, 0.99, 0.2),
+        (&request, 2.0, 0.2),
+    ];
+    for (buckets, q, value) in table {
+        let found = Histogram::new(buckets.into()).unwrap().quantile(q).unwrap();
+        assert!(
+            (found - value).abs() < 1e-9,
+            "{q} of {buckets:?}: {found}, not {value}"
+        );
+    }
+}
+
+#[test]
+fn a_histogram_that_is_none_is_refused() {
+    let inf = f64::INFINITY;
+    let table = [
+        (vec![], "a histogram without a +Inf bucket"),
+        (vec![(1.0, 1)], "a histogram without a +Inf bucket"),
+        (vec![(-inf, 1)], "a histogram without a +Inf bucket"),
+        (vec![(f64::NAN, 1), (inf, 1)], "a histogram bound is not a number"),
+        (
+            vec![(1.0, 1), (1.0, 1), (inf, 1)],
+            "a histogram with the same bound twice",
+        ),
+        (
+            vec![(1.0, 2), (inf, 1)],
+            "a histogram whose counts fall with the bound",
+        ),
+    ];
+    for (buckets, why) in table {
+        assert_eq!(Histogram::new(buckets), Err(Nothing::Unusable(String::from(why))));
+    }
+    let unordered = Histogram::new(vec![(inf, 3), (2.0, 2), (1.0, 1)]).unwrap();
+    assert_eq!(unordered.buckets(), [(1.0, 1), (2.0, 2), (inf, 3)]);
+    assert_eq!(
+        Histogram::new(vec![(inf, 0)]).unwrap().quantile(0.5),
+        Err(Nothing::NoData)
+    );
+    let only = Nothing::Unusable(String::from("a histogram with no finite bucket"));
+    assert_eq!(Histogram::new(vec![(inf, 3)]).unwrap().quantile(0.5), Err(only));
+    assert_eq!(Histogram::default().quantile(0.5), Err(Nothing::NoData));
+}
+
+#[test]
+fn every_metric_is_reported_in_the_plans_order_and_the_worst_counts() {
+    let names = ["z", "a", "m", "silent"];
+    let metrics = names.map(|it| metric(it, Judge::Range(Range::at_least(99.0))));
+    let samples = [
+        ("z", Sample::Value(90.0)),
+        ("a", Sample::Value(100.0)),
+        ("m", Sample::Value(f64::NAN)),
+    ];
+    let round = round(&metrics, &samples);
+    let texts: Vec<_> = round.evidence.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        texts,
+        [
+            "z 90, wanted at least 99",
+            "a 100 at least 99",
+            "m: not a number",
+            "silent: no answer"
+        ]
+    );
+    assert_eq!((round.verdict, round.error), (Verdict::Fail, true));
+    assert!(Verdict::Fail > Verdict::Inconclusive && Verdict::Inconclusive > Verdict::Pass);
+    assert_eq!(self::round(&[], &[]).verdict, Verdict::Pass);
+}
+
+#[test]
+fn each_limit_of_the_budget_is_reached_for_itself() {
+    let budget = |nothing| Budget {
+        failed: 4,
+        consecutive: Some(3),
+        inconclusive: Some(2),
+        errors: Some(1),
+        nothing,
+        act: Act::AtOnce,
+    };
+    let (hold, fail) = (budget(OnNothing::Hold), budget(OnNothing::Fail));
+    let start = Checks::default();
+    let bad = Checks::failed;
+    let table = [
+        (start, None),
+        (bad(bad(start)), None),
+        (bad(bad(bad(start))), Some(("consecutive", 3))),
+        (bad(bad(bad(bad(start)).passed())), Some(("threshold", 4))),
+        (bad(bad(bad(start)).passed()).passed(), None),
+        (start.inconclusive(false, &hold), None),
+        (
+            start.inconclusive(false, &hold).inconclusive(false, &hold),
+            Some(("inconclusive", 2)),
+        ),
+        (start.inconclusive(true, &hold), Some(("errors", 1))),
+    ];
+    for (checks, limit) in table {
+        assert_eq!(checks.exhausted(&hold), limit, "{checks:?}");
+    }
+    assert_eq!(start.inconclusive(false, &hold).failed, 0);
+    assert_eq!(start.inconclusive(false, &fail).failed, 1);
+}
+
+// ---- the helpers
+
+fn metric(name: &str, judge: Judge) -> Metric {
+    Metric {
+        name: name.to_string(),
+        query: None,
+        window: Duration::from_secs(60),
+        min_sample: 0,
+        judge,
+    }
+}
+
+fn round(metrics: &[Metric], samples: &[(&str, Sample)]) -> super::Round {
+    let samples = samples.iter().map(|(name, it)| ((*name).to_string(), it.clone()));
+    judge(metrics, &samples.collect(), &BTreeMap::new())
+}
+
+fn counts(total: u64, errors: u64) -> Sample {
+    let canary = Tally { total, errors };
+    Sample::Counts {
+        canary,
+        primary: None,
+    }
+}
+
+fn nothing(nothing: Nothing) -> Sample {
+    Sample::Nothing(nothing)
+}
+
+#[track_caller]
+fn expect(judge: &Judge, sample: Sample, verdict: &str, text: &str) {
+    let evidence = &round(&[metric("m", judge.clone())], &[("m", sample)]).evidence[0];
+    assert_eq!(
+        (
+            evidence.verdict.to_string().as_str(),
+            evidence.to_string().as_str()
+        ),
+        (verdict, text)
+    );
+}
+
+#[track_caller]
+fn expect_verdict(judge: &Judge, sample: Sample, verdict: &str) {
+    let asked = alloc::format!("{judge:?} {sample:?}");
+    let found = round(&[metric("m", judge.clone())], &[("m", sample)]).verdict;
+    assert_eq!(found.to_string(), verdict, "{asked}");
+}

@@ -336,7 +336,6 @@ mod routers {
             }
             if self.bug == Bug::BeginsAgain {
                 inner.in_force = None;
-                inner.coming = [(now + 1, traffic)].into();
             }
             Ok(())
         }

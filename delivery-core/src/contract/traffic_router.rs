@@ -67,22 +67,22 @@ pub async fn traffic_router(router: &dyn TrafficRouter, wait: impl AsyncFn()) ->
     let all = routings(&can);
     for want in &all {
         it.comes_into_force(want).await?;
-        it.lasts(want, false).await?;
-        it.lasts(want, true).await?;
+        it.lasts(want).await?;
+        it.may_be_applied_again(want).await?;
     }
     for (earlier, want) in all.iter().zip(all.iter().skip(1)) {
         // Neither an attempt that was given up nor one that was overtaken counts.
         it.gives_up(earlier).await;
         it.it.succeeds("apply", router.apply(earlier)).await?;
         it.comes_into_force(want).await?;
-        it.lasts(want, false).await?;
+        it.lasts(want).await?;
         it.gives_up(earlier).await;
         it.comes_into_force(want).await?;
-        it.lasts(want, false).await?;
+        it.lasts(want).await?;
     }
     let primary = Routing::split(Split::PRIMARY);
     it.comes_into_force(&primary).await?;
-    it.lasts(&primary, false).await?;
+    it.lasts(&primary).await?;
     it.it
         .check(router.capabilities() == can, "capabilities are constant", || {
             format!("{can:?}, and then {:?}", router.capabilities())
@@ -105,42 +105,56 @@ impl<W: AsyncFn()> Router<'_, W> {
     async fn comes_into_force(&self, want: &Routing) -> Result<(), Violation> {
         for _ in 0..POLLS {
             self.it.succeeds("apply", self.router.apply(want)).await?;
-            if self.it.succeeds("observe", self.router.observe()).await? == Some(want.traffic) {
+            if self.in_force().await? == Some(want.traffic) {
                 return Ok(());
             }
             self.it.pause().await;
+            if self.in_force().await? == Some(want.traffic) {
+                return Ok(());
+            }
         }
-        let seen = self.it.succeeds("observe", self.router.observe()).await?;
+        let seen = in_words(self.in_force().await?);
         let seen = format!(
-            "{} was applied, and {POLLS} pauses later it was {}",
-            want.traffic,
-            in_words(seen)
+            "{} was applied, and {POLLS} pauses later it was {seen}",
+            want.traffic
         );
         Err(self.it.broken(COMES, seen))
     }
 
-    /// `again`: although it is applied once more each time.
-    async fn lasts(&self, want: &Routing, again: bool) -> Result<(), Violation> {
+    /// It is in force, and stays so.
+    async fn lasts(&self, want: &Routing) -> Result<(), Violation> {
         for pause in 1..=STAYS {
-            if again {
-                self.it.succeeds("apply", self.router.apply(want)).await?;
-            }
             self.it.pause().await;
-            let seen = self.it.succeeds("observe", self.router.observe()).await?;
-            let promise = if again {
-                "applying the same routing again changes nothing"
-            } else {
-                LASTS
-            };
-            self.it.check(seen == Some(want.traffic), promise, || {
-                format!(
-                    "{} was in force, and {pause} pauses later it was {}",
-                    want.traffic,
-                    in_words(seen)
-                )
-            })?;
+            self.is_still(want, LASTS, pause).await?;
         }
         Ok(())
+    }
+
+    /// It is in force, and stays so although it is applied again.
+    async fn may_be_applied_again(&self, want: &Routing) -> Result<(), Violation> {
+        const AGAIN: &str = "applying the same routing again changes nothing";
+        for pause in 1..=STAYS {
+            self.it.succeeds("apply", self.router.apply(want)).await?;
+            self.is_still(want, AGAIN, pause).await?;
+            self.it.pause().await;
+            self.is_still(want, AGAIN, pause).await?;
+        }
+        Ok(())
+    }
+
+    async fn is_still(&self, want: &Routing, promise: &'static str, pause: u32) -> Result<(), Violation> {
+        let seen = self.in_force().await?;
+        self.it.check(seen == Some(want.traffic), promise, || {
+            format!(
+                "{} was in force, and {pause} pauses later it was {}",
+                want.traffic,
+                in_words(seen)
+            )
+        })
+    }
+
+    async fn in_force(&self) -> Result<Option<Traffic>, Violation> {
+        self.it.succeeds("observe", self.router.observe()).await
     }
 }
 

@@ -452,3 +452,6 @@ impl Plan {
             .any(|it| matches!(it, Step::Analyse { .. }))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -339,7 +339,7 @@ fn idle<'a>(plan: &'a Plan, state: &'a State, it: &Idle, seen: &Observation) -> 
 }
 
 /// A new run, from the plan's first step. Traffic stays where it is until a step moves it.
-fn start<'a>(plan: &'a Plan, state: &'a State, target: &Revision, seen: &Observation) -> Outcome<'a> {
+fn start<'a>(plan: &Plan, state: &State, target: &Revision, seen: &Observation) -> Outcome<'a> {
     let run = Run {
         revision: target.clone(),
         plan: plan.fingerprint.clone(),
@@ -478,7 +478,18 @@ fn promotion<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, seen: &Observat
             };
             return go(state, next, Reason::PromotionFailed, seen);
         }
-        Readiness::Dead => return look_again(plan, seen, Reason::NoSideServes),
+        Readiness::Dead => {
+            let newer = seen.target.as_ref().filter(|it| **it != run.revision);
+            let Some(newer) = newer else {
+                return look_again(plan, seen, Reason::NoSideServes);
+            };
+            // Neither side serves, and somebody has pushed what may be the fix.
+            let tried = State {
+                primary: Some(run.revision.clone()),
+                ..state.clone()
+            };
+            return start(plan, &tried, newer, seen);
+        }
     }
     if let Some(settle) = plan
         .settle_after(run.at)
@@ -515,7 +526,16 @@ fn promotion<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, seen: &Observat
 fn retreat<'a>(plan: &'a Plan, state: &'a State, it: &'a Retreat, seen: &Observation) -> Outcome<'a> {
     if it.traffic != Traffic::PRIMARY {
         if !serves(seen.primary.as_ref()) {
-            return look_again(plan, seen, Reason::NotReady { side: Side::Primary });
+            let dead = readiness(plan, state, seen, Side::Primary) == Readiness::Dead;
+            let newer = seen
+                .target
+                .as_ref()
+                .filter(|target| dead && **target != it.revision);
+            return match newer {
+                // The primary does not come back, and somebody has pushed what may be the fix.
+                Some(newer) => start(plan, state, newer, seen),
+                None => look_again(plan, seen, Reason::NotReady { side: Side::Primary }),
+            };
         }
         let back = Retreat {
             traffic: Traffic::PRIMARY,
@@ -873,7 +893,8 @@ fn go<'a>(before: &State, next: State, reason: Reason, seen: &Observation) -> Ou
         Stage::Bootstrap(_) | Stage::Idle(_) | Stage::Retreat(_) => 0,
     };
     let overdue = |state: &State| matches!(&state.stage, Stage::Bootstrap(it) if it.overdue);
-    let shows = (before.phase(), before.traffic()) != (next.phase(), next.traffic())
+    let shows = reason == Reason::Drifted
+        || (before.phase(), before.traffic()) != (next.phase(), next.traffic())
         || before.checks() != next.checks()
         || denials(before) < denials(&next)
         || overdue(before) != overdue(&next);

@@ -1,3 +1,6 @@
 //! Stories, anomalies, and the exhaustive check.
 
+mod anomalies;
 mod exhaustive;
+mod stored;
+mod stories;

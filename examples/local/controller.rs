@@ -1,0 +1,109 @@
+//! The controlling process: the engine, a state file and the platform's API. It may be killed at any moment.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use delivery_core::host::{FileStore, SystemClock};
+use delivery_core::port::{Clock, Fault, Open, PortError};
+use delivery_core::rollout::Command;
+use delivery_core::{Ports, advance};
+use tokio::time::sleep;
+
+use crate::error::{Error, chain};
+use crate::http::Api;
+use crate::ports::{HttpNotifier, HttpRouter, HttpWorkload, MonitoringMetrics};
+use crate::service::stdin_closed;
+use crate::tempo::{Tempo, capabilities};
+
+/// How the controller is started.
+#[derive(Args, Debug)]
+pub(crate) struct ControllerArgs {
+    /// Where the platform's API listens.
+    #[arg(long)]
+    api: SocketAddr,
+    /// The file that the state is kept in.
+    #[arg(long)]
+    state: PathBuf,
+    /// How often the metrics are judged, in milliseconds.
+    #[arg(long)]
+    interval_ms: u64,
+    /// Requests per second.
+    #[arg(long)]
+    rate: u32,
+}
+
+/// How often something that passes may go wrong in a row.
+const PATIENCE: u32 = 20;
+
+/// Runs the rollout until standard input is closed.
+pub(crate) async fn run(args: ControllerArgs) -> Result<(), Error> {
+    tokio::select! {
+        error = control(args) => Err(error),
+        () = stdin_closed() => Ok(()),
+    }
+}
+
+async fn control(args: ControllerArgs) -> Error {
+    let tempo = match Tempo::new(Duration::from_millis(args.interval_ms), args.rate) {
+        Ok(tempo) => tempo,
+        Err(error) => return error,
+    };
+    let plan = match tempo.plan(&capabilities()) {
+        Ok(plan) => plan,
+        Err(error) => return error,
+    };
+    let api = Api::new(args.api, Duration::from_secs(5));
+    let (traffic, workload) = (HttpRouter(api.clone()), HttpWorkload(api.clone()));
+    let (metrics, notifier) = (MonitoringMetrics(api.clone()), HttpNotifier(api.clone()));
+    let store = FileStore::new(args.state);
+    let ports = Ports {
+        clock: &SystemClock,
+        store: &store,
+        workload: &workload,
+        traffic: &traffic,
+        metrics: &metrics,
+        approver: &Open,
+        notifier: &notifier,
+    };
+
+    let mut complaints = Complaints::default();
+    let mut failures = 0;
+    loop {
+        // Orders are repeated as long as we live; the state knows those that it has carried out.
+        let commands: Vec<Command> = api.read("/commands").await.unwrap_or_default();
+        let pause = match advance(&plan, &ports, &commands).await {
+            Ok(advanced) => {
+                failures = 0;
+                complaints.hear(&advanced.troubles);
+                let until = advanced.until.map(|it| it.since(SystemClock.now()));
+                // Nobody tells us that a process has died or an order was given: look now and then.
+                until.unwrap_or(tempo.poll()).min(tempo.poll())
+            }
+            Err(error) => {
+                failures += 1;
+                if error.fault == Fault::Permanent || failures >= PATIENCE {
+                    return Error::Store(error);
+                }
+                complaints.hear(&[error]);
+                tempo.poll()
+            }
+        };
+        sleep(pause).await;
+    }
+}
+
+/// Says what does not work, once until it changes.
+#[derive(Default)]
+struct Complaints(Vec<String>);
+
+impl Complaints {
+    fn hear(&mut self, troubles: &[PortError]) {
+        let said: Vec<String> = troubles.iter().map(|it| chain(it)).collect();
+        for new in said.iter().filter(|it| !self.0.contains(it)) {
+            eprintln!("{new}");
+        }
+        self.0 = said;
+    }
+}

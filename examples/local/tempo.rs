@@ -1,0 +1,110 @@
+//! How fast everything goes: the interval is given, and the rest follows from it.
+
+use std::time::Duration;
+
+use delivery_core::plan::{Canary, Capabilities, MetricSpec, Spec, Strategy};
+use delivery_core::{Plan, Weight};
+
+use crate::error::Error;
+
+/// How fast everything goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tempo {
+    /// How often the metrics are judged, and how long each weight lasts at least.
+    pub(crate) interval: Duration,
+    /// Requests per second.
+    pub(crate) rate: u32,
+}
+
+impl Tempo {
+    /// Requests per interval that there must be: of fewer, the first step's 10 % are too few to judge by.
+    const ENOUGH: f64 = 200.0;
+
+    /// The tempo, if there is enough to judge by.
+    pub(crate) fn new(interval: Duration, rate: u32) -> Result<Self, Error> {
+        let requests = f64::from(rate) * interval.as_secs_f64();
+        if requests < Self::ENOUGH {
+            return Err(Error::Usage(format!(
+                "{rate} requests per second are {requests:.0} in an interval of {interval:?}, too few to judge 10 % of them by \
+                 (at least {}): raise --rate or --interval",
+                Self::ENOUGH
+            )));
+        }
+        Ok(Self { interval, rate })
+    }
+
+    /// How long a side may be not ready.
+    pub(crate) fn deadline(self) -> Duration {
+        (self.interval * 4).max(Duration::from_secs(8))
+    }
+
+    /// How often the world is looked at.
+    pub(crate) fn poll(self) -> Duration {
+        (self.interval / 20).clamp(Duration::from_millis(50), Duration::from_millis(250))
+    }
+
+    /// How long a process that has died before must stay up to count as available. With the first pause before it is
+    /// started again, less than the deadline: a process that dies once holds a rollout, one that goes on dying ends it.
+    pub(crate) fn settled(self) -> Duration {
+        self.deadline() * 5 / 8
+    }
+
+    /// After how many requests a process of `--bad crash` dies: while the canary gets its first traffic, and again before
+    /// it counts as available.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some hundreds")]
+    pub(crate) fn crash_after(self) -> u64 {
+        (f64::from(self.rate) * self.interval.as_secs_f64() * 0.1) as u64
+    }
+
+    /// No run lasts longer: whatever does is stuck.
+    pub(crate) fn limit(self) -> Duration {
+        self.interval * 40 + self.deadline() * 4 + Duration::from_secs(30)
+    }
+
+    /// The reference rollout: 10 % more per interval up to 50 %, success rate at least 99 %, P99 at most 500 ms.
+    pub(crate) fn plan(self, can: &Capabilities) -> Result<Plan, Error> {
+        let canary = Canary { step_weight: Some(10.0), max_weight: Some(50.0), ..Canary::default() };
+        let spec = Spec {
+            interval: self.interval,
+            metrics: vec![
+                MetricSpec::at_least("request-success-rate", 99.0),
+                MetricSpec::at_most("request-duration", 500.0),
+            ],
+            threshold: 5,
+            deadline: self.deadline(),
+            poll: Some(self.poll()),
+            ..Spec::new(Strategy::Canary(canary))
+        };
+        spec.compile(can).map(|(plan, _)| plan).map_err(|it| Error::Plan(it.to_string()))
+    }
+}
+
+/// What the local proxy can do: split, in hundredths of a percent.
+pub(crate) fn capabilities() -> Capabilities {
+    Capabilities {
+        granularity: Weight::hundredths(1).unwrap_or(Weight::WHOLE),
+        mirror: false,
+        mirror_share: false,
+        matching: false,
+        sticky: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_rollout_is_a_plan() {
+        let tempo = Tempo::new(Duration::from_secs(2), 300).unwrap();
+        let plan = tempo.plan(&capabilities()).unwrap();
+        assert_eq!(plan.timetable().shortest(), Duration::from_secs(16));
+        assert!(tempo.limit() > plan.timetable().longest().unwrap());
+    }
+
+    #[test]
+    fn too_few_requests_are_refused() {
+        let error = Tempo::new(Duration::from_millis(500), 100).unwrap_err();
+        assert!(error.to_string().contains("50 in an interval of 500ms"), "{error}");
+    }
+}

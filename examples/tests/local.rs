@@ -1,0 +1,394 @@
+//! The example `local`, end to end: real processes, real requests, and nobody may notice the release.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+// The good version
+
+#[test]
+fn a_good_version_is_promoted() {
+    let ended = local(&["--interval", "700ms"]).wait();
+    ended.is_promoted();
+    assert_eq!(ended.weights(), [10, 20, 30, 40, 50, 0]);
+    ended.says("v2 is promoted");
+    let steps = ended.report["steps"].as_array().unwrap();
+    let by_new_version = steps.last().unwrap()["by_new_version"].as_u64();
+    assert_eq!(by_new_version, steps.last().unwrap()["sent"].as_u64(), "v2 answers everything in the end");
+    for step in steps {
+        assert!(step["p50_ms"].as_f64() <= step["p99_ms"].as_f64() && step["p50_ms"].as_f64() > Some(1.0), "{step}");
+    }
+}
+
+#[test]
+fn a_controller_that_is_killed_again_and_again_promotes_it_too() {
+    let ended = local(&["--interval", "700ms", "--kill-controller"]).wait();
+    ended.is_promoted();
+    assert_eq!(ended.weights(), [10, 20, 30, 40, 50, 0]);
+    assert!(ended.report["kills"].as_u64().unwrap() >= 4, "{}", ended.report["kills"]);
+}
+
+// Bad versions
+
+#[test]
+fn a_version_with_errors_is_rolled_back() {
+    let ended = local(&["--bad", "errors", "--interval", "700ms"]).wait();
+    ended.is_rolled_back("request-success-rate");
+    assert!(ended.report["bad_answers"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn a_slow_version_is_rolled_back() {
+    local(&["--bad", "latency", "--interval", "700ms"]).wait().is_rolled_back("request-duration");
+}
+
+#[test]
+fn a_version_that_crashes_is_rolled_back() {
+    let ended = local(&["--bad", "crash", "--interval", "700ms"]).wait();
+    ended.is_rolled_back("the canary was not ready in time");
+    ended.says("canary-1 (v2) died");
+}
+
+#[test]
+fn a_version_that_nobody_can_judge_is_rolled_back() {
+    let ended = local(&["--bad", "no-traffic", "--interval", "700ms"]).wait();
+    ended.is_rolled_back("no data");
+    assert_eq!(ended.weights(), [10, 0], "nothing without data lets a round pass");
+}
+
+#[test]
+fn a_controller_that_is_killed_again_and_again_rolls_back_too() {
+    let ended = local(&["--bad", "errors", "--interval", "700ms", "--kill-controller"]).wait();
+    ended.is_rolled_back("request-success-rate");
+    assert!(ended.report["kills"].as_u64().unwrap() >= 4, "{}", ended.report["kills"]);
+}
+
+// Faults
+
+/// The rollout holds until they are back, and goes on.
+#[cfg(target_os = "linux")]
+#[test]
+fn processes_that_die_once_are_replaced() {
+    let mut running = local(&["--interval", "700ms"]);
+    running.read_until("Progressing       10");
+    for version in ["v1", "v2"] {
+        let process = running.processes(&format!("service --revision {version}"))[0];
+        signal("KILL", process);
+    }
+    let ended = running.wait();
+    ended.is_promoted();
+    ended.says("(v1) died");
+    ended.says("(v2) died");
+}
+
+#[test]
+fn ctrl_c_sends_all_traffic_back() {
+    let mut running = local(&["--interval", "1s"]);
+    running.read_until("Progressing       20");
+    signal("INT", running.child.id());
+    let ended = running.wait();
+    ended.is_rolled_back("you: abort");
+    assert_eq!(ended.weights(), [10, 20, 0]);
+}
+
+#[test]
+fn a_second_ctrl_c_ends_at_once() {
+    let mut running = local(&["--interval", "1s"]);
+    running.read_until("Initialized");
+    signal("TERM", running.child.id());
+    running.read_until("interrupted");
+    let begun = Instant::now();
+    signal("INT", running.child.id());
+    let status = running.child.wait().unwrap();
+    assert_eq!(status.code(), Some(2));
+    assert!(begun.elapsed() < Duration::from_millis(900), "{:?}", begun.elapsed());
+    running.leaves_nothing();
+}
+
+#[test]
+fn nothing_outlives_a_supervisor_that_is_killed() {
+    let mut running = local(&["--interval", "700ms"]);
+    running.read_until("Progressing       10");
+    running.child.kill().unwrap();
+    running.child.wait().unwrap();
+    running.leaves_nothing();
+}
+
+#[test]
+fn a_state_that_cannot_be_kept_any_more_is_an_error_and_traffic_goes_back() {
+    let folder = Folder::new();
+    let state = folder.0.join("state");
+    let mut running = local(&["--interval", "700ms", "--state", state.to_str().unwrap()]);
+    running.read_until("Progressing       10");
+    fs::remove_dir_all(&state).unwrap();
+    let ended = running.wait();
+    ended.failed_because("the controller gave up: looking into");
+    assert_eq!(ended.report["outcome"], "error");
+    assert_eq!(ended.report["weight_at_end"], 0);
+    assert_eq!(ended.report["failed"], 0, "{}", ended.report);
+}
+
+// Bad input
+
+#[test]
+fn a_port_that_is_taken_is_an_error() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let ended = local(&["--port", &address.port().to_string()]).wait();
+    ended.failed_because(&format!("cannot listen on {address}: "));
+}
+
+#[test]
+fn a_program_that_is_missing_is_an_error() {
+    let ended = local(&["--program", "/nowhere/local"]).wait();
+    ended.failed_because("primary-1 (v1) could not be started: No such file");
+}
+
+#[test]
+fn a_folder_that_cannot_keep_the_state_is_an_error() {
+    let folder = Folder::new();
+    let file = folder.0.join("file");
+    fs::write(&file, "").unwrap();
+    let ended = local(&["--state", file.join("state").to_str().unwrap()]).wait();
+    ended.failed_because("cannot keep the rollout's state in");
+    fs::write(folder.0.join("rollout.json"), "{}").unwrap();
+    let ended = local(&["--state", folder.0.to_str().unwrap()]).wait();
+    ended.failed_because("there is the state of another rollout in it already");
+    assert_eq!(fs::read_to_string(folder.0.join("rollout.json")).unwrap(), "{}");
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_an_error_before_anything_starts() {
+    let folder = Folder::new();
+    let file = folder.0.join("none/report.json");
+    let out = Command::new(env!("CARGO_BIN_EXE_local")).arg("--report").arg(&file).output().unwrap();
+    assert_eq!(out.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&out.stderr).starts_with("cannot write the report to "));
+}
+
+#[test]
+fn wrong_options_are_an_error_and_not_a_rollback() {
+    for (options, why) in [
+        (&["--interval", "5"][..], "there is no unit"),
+        (&["--interval", "10ms"], "expected 500ms to 1m"),
+        (&["--bad", "luck"], "possible values: errors, latency, crash, no-traffic"),
+        (&["--interval", "500ms", "--rate", "100"], "too few to judge"),
+        (&["--rate", "1"], "50..=2000"),
+    ] {
+        local(options).wait().failed_because(why);
+    }
+}
+
+// Helpers
+
+/// Runs the example. Not too many at the same time: they measure latencies.
+fn local(options: &[&str]) -> Running {
+    let turn = Turn::take();
+    let folder = Folder::new();
+    // A name of its own, so that its processes can be told from those of other tests.
+    let program = folder.0.join("local");
+    if fs::hard_link(env!("CARGO_BIN_EXE_local"), &program).is_err() {
+        fs::copy(env!("CARGO_BIN_EXE_local"), &program).unwrap();
+    }
+    let mut child = Command::new(&program)
+        .args(options)
+        .arg("--report")
+        .arg(folder.0.join("report.json"))
+        .env("TMPDIR", &folder.0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let out = BufReader::new(child.stdout.take().unwrap());
+    Running { child, out, said: String::new(), program, folder, _turn: turn }
+}
+
+/// The example at work; killed when it is dropped.
+struct Running {
+    child: Child,
+    out: BufReader<ChildStdout>,
+    said: String,
+    program: PathBuf,
+    folder: Folder,
+    _turn: Turn,
+}
+
+impl Running {
+    /// Reads what it says until a line has this text.
+    fn read_until(&mut self, text: &str) {
+        loop {
+            let from = self.said.len();
+            let read = self.out.read_line(&mut self.said).unwrap();
+            assert!(read > 0, "{text:?} was not said:\n{}", self.said);
+            if self.said[from..].contains(text) {
+                return;
+            }
+        }
+    }
+
+    /// Waits for its end.
+    fn wait(mut self) -> Ended {
+        self.out.read_to_string(&mut self.said).unwrap();
+        let mut complaints = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut complaints).unwrap();
+        let status = self.child.wait().unwrap();
+        self.leaves_nothing();
+        let report = fs::read_to_string(self.folder.0.join("report.json")).unwrap_or_default();
+        let report = serde_json::from_str(&report).unwrap_or_default();
+        let folders: Vec<_> = fs::read_dir(&self.folder.0).unwrap().map(|it| it.unwrap().file_name()).collect();
+        assert!(folders.iter().all(|it| it == "local" || it == "report.json"), "left over: {folders:?}");
+        Ended { status, said: std::mem::take(&mut self.said), complaints, report }
+    }
+
+    /// No process of it is left, or will be in a moment.
+    fn leaves_nothing(&self) {
+        let until = Instant::now() + Duration::from_secs(5);
+        while !self.processes("").is_empty() {
+            assert!(Instant::now() < until, "left over: {:?}", self.processes(""));
+            sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Its processes that have this in their command line. There is no way to know without `/proc`.
+    fn processes(&self, command: &str) -> Vec<u32> {
+        let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+        let matches = |path: &Path| {
+            let line = fs::read(path.join("cmdline")).unwrap_or_default();
+            let line = String::from_utf8_lossy(&line).replace('\0', " ");
+            fs::read_link(path.join("exe")).is_ok_and(|it| it == self.program) && line.contains(command)
+        };
+        let paths = entries.filter_map(|it| Some(it.ok()?.path())).filter(|it| matches(it));
+        paths.filter_map(|it| it.file_name()?.to_str()?.parse().ok()).collect()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What is left of it.
+#[derive(Debug)]
+struct Ended {
+    status: ExitStatus,
+    said: String,
+    complaints: String,
+    report: Value,
+}
+
+impl Ended {
+    fn is_promoted(&self) {
+        self.nobody_noticed();
+        assert_eq!((self.status.code(), &self.report["outcome"]), (Some(0), &Value::from("promoted")), "{}", self.said);
+        assert_eq!(self.transition(-1)["phase"], "Succeeded");
+    }
+
+    fn is_rolled_back(&self, why: &str) {
+        self.nobody_noticed();
+        assert_eq!((self.status.code(), &self.report["outcome"]), (Some(2), &Value::from("rolled_back")), "{}", self.said);
+        assert_eq!(self.transition(-1)["phase"], "Failed");
+        assert_eq!(self.transition(-2)["phase"], "RollingBack");
+        assert!(self.transition(-2)["reason"].as_str().unwrap().contains(why), "{}", self.transition(-2));
+    }
+
+    fn nobody_noticed(&self) {
+        assert_eq!(self.report["failed"], 0, "{}\n{}\n{:#}", self.said, self.complaints, self.report);
+        assert_eq!(self.report["longest_outage_ms"], 0);
+        assert_eq!(self.report["weight_at_end"], 0);
+        assert!(self.report["sent"].as_u64() > Some(500), "{}", self.report["sent"]);
+        assert_eq!(self.complaints, "");
+        let ats = self.transitions().iter().map(|it| it["at"].as_str().unwrap()).collect::<Vec<_>>();
+        assert!(ats.is_sorted() && ats.iter().all(|it| it.len() == 24), "{ats:?}");
+    }
+
+    fn failed_because(&self, why: &str) {
+        assert_eq!(self.status.code(), Some(1), "{}", self.said);
+        assert!(self.complaints.contains(why), "{}", self.complaints);
+    }
+
+    fn says(&self, text: &str) {
+        assert!(self.said.contains(text), "{}", self.said);
+    }
+
+    fn transitions(&self) -> &[Value] {
+        self.report["transitions"].as_array().unwrap()
+    }
+
+    /// A transition, counted from the end.
+    fn transition(&self, at: isize) -> &Value {
+        &self.transitions()[self.transitions().len().checked_add_signed(at).unwrap()]
+    }
+
+    /// The weights, each once in a row, from the first traffic on.
+    fn weights(&self) -> Vec<u64> {
+        let mut weights: Vec<_> = self.transitions().iter().map(|it| it["weight"].as_u64().unwrap()).collect();
+        weights.dedup();
+        weights.into_iter().skip_while(|it| *it == 0).collect()
+    }
+}
+
+/// Without `unsafe`, the standard library can only kill.
+fn signal(name: &str, process: u32) {
+    let sent = Command::new("sh").args(["-c", &format!("kill -{name} {process}")]).status().unwrap();
+    assert!(sent.success());
+}
+
+/// A folder of one test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The right to run.
+struct Turn;
+
+static RUNNING: Mutex<u32> = Mutex::new(0);
+static ENDED: Condvar = Condvar::new();
+
+impl Turn {
+    const AT_ONCE: u32 = 2;
+
+    fn take() -> Self {
+        let mut running = Self::running();
+        while *running >= Self::AT_ONCE {
+            running = ENDED.wait(running).unwrap_or_else(PoisonError::into_inner);
+        }
+        *running += 1;
+        Self
+    }
+
+    fn running() -> MutexGuard<'static, u32> {
+        RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *Self::running() -= 1;
+        ENDED.notify_one();
+    }
+}

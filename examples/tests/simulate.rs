@@ -1,0 +1,344 @@
+//! The program `simulate`, over every scenario that is shipped and over files that are wrong.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::Value;
+
+// Stories
+
+/// A shipped scenario, its exit status, and what is told of it.
+const TOLD: [(&str, i32, &[&str]); 11] = [
+    (
+        "ab-test-gate",
+        0,
+        &[
+            "confirm-promotion product-owner denied",
+            "10 rounds",
+            "21m30s  Promoting",
+        ],
+    ),
+    (
+        "blue-green",
+        0,
+        &["6m30s  Progressing       0/100", "Succeeded: revision v2"],
+    ),
+    (
+        "canary-errors",
+        2,
+        &[
+            "request-success-rate 97, wanted at least 99",
+            "4m30s  RollingBack       100/0",
+            "Users sent 54000 requests: 108 answered with an error, 0 lost",
+            "Next: another revision than v2, or `retry`",
+        ],
+    ),
+    (
+        "canary-good",
+        0,
+        &[
+            "in all: 8m0s at least",
+            "8m30s  Succeeded",
+            "0 answered with an error, 0 lost",
+        ],
+    ),
+    (
+        "canary-latency",
+        2,
+        &[
+            "99/1",
+            "request-duration 260, wanted within 1.5 times the primary's 150",
+        ],
+    ),
+    (
+        "gradual-promotion",
+        0,
+        &["Promoting         60/40", "Promoting         80/20"],
+    ),
+    (
+        "mirror-first",
+        2,
+        &["mirror 50 %", "0 answered with an error", "9000 copies"],
+    ),
+    (
+        "never-ready",
+        0,
+        &[
+            "5m30s  Failed",
+            "the canary was not ready in time",
+            "1h5m0s  Succeeded",
+        ],
+    ),
+    (
+        "newer-revision",
+        0,
+        &[
+            "a newer revision is wanted: v3",
+            "somebody: pause",
+            "Succeeded: revision v3",
+        ],
+    ),
+    (
+        "no-data-held",
+        0,
+        &[
+            "nothing to judge",
+            "-- no connection to the metric source",
+            "16m30s  Succeeded",
+        ],
+    ),
+    (
+        "promotion-failed",
+        2,
+        &[
+            "8m30s  Failed            0/100",
+            "primary not ready in time: the canary serves",
+        ],
+    ),
+];
+
+#[test]
+fn every_shipped_scenario_ends_as_it_says() {
+    for (name, status, parts) in TOLD {
+        let (output, text) = simulate(&[&scenario(name)]);
+        assert_eq!(output.status.code(), Some(status), "{name}\n{text}");
+        assert!(output.stderr.is_empty(), "{name}: {}", error(&output));
+        for part in parts {
+            assert!(text.contains(part), "{name}: {part:?} is not in\n{text}");
+        }
+        assert!(text.contains(", 0 lost for lack of pods."), "{name}\n{text}");
+        assert!(!text.contains("warning"), "{name}\n{text}");
+    }
+    let shipped = std::fs::read_dir(scenarios())
+        .unwrap()
+        .map(|it| it.unwrap().path());
+    let mut shipped: Vec<String> = shipped
+        .map(|it| it.file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    shipped.sort();
+    assert_eq!(
+        shipped,
+        TOLD.map(|(name, ..)| name),
+        "every scenario has its line here"
+    );
+}
+
+#[test]
+fn every_scenario_begins_with_its_story() {
+    for file in std::fs::read_dir(scenarios()).unwrap() {
+        let path = file.unwrap().path();
+        assert!(
+            std::fs::read_to_string(&path).unwrap().starts_with("# "),
+            "{}",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn machines_get_json() {
+    let (output, text) = simulate(&[&scenario("canary-errors"), "--json"]);
+    assert_eq!(output.status.code(), Some(2));
+    let told: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(told["promoted"], false);
+    assert_eq!(told["recording"]["users"]["errors"], 108);
+    assert_eq!(told["recording"]["took"], "4m30s");
+    let rows = told["recording"]["rows"].as_array().unwrap();
+    assert_eq!(rows.last().unwrap()["phase"], "Failed");
+    assert!(told["timetable"].as_array().unwrap().len() > 5);
+}
+
+#[test]
+fn plan_and_scenario_may_be_two_files_and_json() {
+    let folder = Folder::new("two");
+    let plan = folder.write(
+        "plan.json",
+        r#"{"strategy": {"canary": {"stepWeight": 50}}, "interval": "30s"}"#,
+    );
+    let story = folder.write("story.yaml", "primary: v1\nhappenings: [{ at: 1m, push: v2 }]\n");
+    let (output, text) = simulate(&[&plan, &story]);
+    assert_eq!(output.status.code(), Some(0), "{}", error(&output));
+    assert!(
+        text.contains("warning: metrics: without metrics, only readiness can stop a bad revision"),
+        "{text}"
+    );
+}
+
+// Files that are wrong
+
+#[test]
+fn what_does_not_fit_is_told_with_its_line_and_field() {
+    refused(
+        "plan:
+           strategy:
+             canary: { stepWeight: 10, maxWeigth: 50 }
+           threshold: many
+         scenario:
+           primary: v1",
+        &[
+            "file.yaml:3:42: plan.strategy.canary.maxWeigth: unknown field `maxWeigth`, expected one of `stepWeight`, `maxWeight`",
+            "file.yaml:4:14: plan.threshold: string \"many\" does not fit here, expected a whole number, 0 or more",
+        ],
+    );
+}
+
+#[test]
+fn a_scenario_that_does_not_fit_is_told_too() {
+    refused(
+        "plan: { strategy: { canary: { stepWeight: 10 } } }
+         scenario:
+           primary: v1
+           metricLag: 5 minutes
+           versions:
+             v1.2: { ready: sometimes, errors: 130 }
+           happenings:
+             - { at: 1m, push: v1.2 }
+             - { at: 2m, comand: pause }",
+        &[
+            "file.yaml:4:14: scenario.metricLag: \"5 minutes\" is no duration: unknown unit \" minutes\"",
+            "file.yaml:6:20: scenario.versions.v1.2.ready: unknown variant `sometimes`, expected `after` or `never`",
+            "file.yaml:6:39: scenario.versions.v1.2.errors: 130 % is no share of the traffic",
+            "file.yaml:9:25: scenario.happenings[1].comand: unknown field `comand`",
+        ],
+    );
+}
+
+#[test]
+fn a_plan_that_cannot_work_is_told_where_it_is_written() {
+    refused(
+        "plan:
+           interval: 1ms
+           strategy:
+             canary:
+               stepWeights:
+                 - 10
+                 - 5
+                 - 40
+                 - 40
+         scenario:
+           primary: v1
+           pods: 0",
+        &[
+            "file.yaml:2:13: plan.interval: 1ms is out of range (from 100ms to 86400s)",
+            "file.yaml:7:11: plan.strategy.canary.stepWeights[1]: 5 % does not rise (more than the 10 % before it",
+            "file.yaml:9:11: plan.strategy.canary.stepWeights[3]: 40 % does not rise",
+            "file.yaml:12:9: scenario.pods: 0 is out of range (at least 1",
+        ],
+    );
+}
+
+#[test]
+fn what_is_missing_is_told_at_what_lacks_it() {
+    refused(
+        "plan:
+           strategy:
+             canary: { stepWeight: 10 }
+         scenario:
+           faults:
+             - { of: metrics, from: 1m }",
+        &[
+            "file.yaml:5:3: scenario: missing field `primary`",
+            "file.yaml:6:7: scenario.faults[0]: missing field `until`",
+        ],
+    );
+    refused("plan: {}", &["file.yaml:1:1: missing field `scenario`"]);
+}
+
+#[test]
+fn what_is_no_yaml_or_no_file_is_told() {
+    refused(
+        "plan: [1, 2\nscenario: }",
+        &["file.yaml:2:", "this is not YAML (or JSON)"],
+    );
+    refused(
+        "plan: 1\nplan: 2",
+        &["file.yaml:2:1: this is not YAML (or JSON): duplicate mapping key `plan`"],
+    );
+    let (output, _) = simulate(&["no-such-file.yaml"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        error(&output).starts_with("no-such-file.yaml: cannot be read: "),
+        "{}",
+        error(&output)
+    );
+}
+
+#[test]
+fn an_argument_that_nobody_knows_is_an_error_and_no_rollback() {
+    assert_eq!(simulate(&["--jsn"]).0.status.code(), Some(1));
+    assert_eq!(simulate(&["--help"]).0.status.code(), Some(0));
+}
+
+// Words
+
+/// The file is refused, with exactly these problems in this order (each may be cut off), or with a message that has all
+/// the parts where there is only one problem.
+fn refused(text: &str, expected: &[&str]) {
+    let folder = Folder::new("refused");
+    // The text stands in a test, further to the right than in a file.
+    let file = folder.write("file.yaml", &text.replace("\n         ", "\n"));
+    let (output, told) = simulate(&[&file]);
+    let problems = error(&output).replace(&format!("{}/", folder.0.display()), "");
+    assert_eq!(output.status.code(), Some(1), "{problems}");
+    assert!(told.is_empty(), "{told}");
+    if expected.len() == problems.lines().count() {
+        for (problem, expected) in problems.lines().zip(expected) {
+            assert!(problem.starts_with(expected), "{expected}\nis not\n{problems}");
+        }
+    } else {
+        assert_eq!(problems.lines().count(), 1, "{problems}");
+        assert!(expected.iter().all(|it| problems.contains(it)), "{problems}");
+    }
+}
+
+fn simulate(arguments: &[&str]) -> (Output, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_simulate"))
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    (output, text)
+}
+
+fn error(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn scenarios() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("simulate/scenarios")
+}
+
+fn scenario(name: &str) -> String {
+    scenarios()
+        .join(name)
+        .with_extension("yaml")
+        .to_str()
+        .unwrap()
+        .to_owned()
+}
+
+/// A folder that goes with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("simulate-{}-{name}-{count}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn write(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
