@@ -6,6 +6,7 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
+    clippy::unnecessary_wraps,
     clippy::arithmetic_side_effects,
     reason = "tests have a clock, an environment and threads, and panic when something is wrong"
 )]

@@ -62,7 +62,10 @@ fn counts(log: &str, ask: &Measure<'_>) -> Result<Sample, Nothing> {
     if canary.total == 0 {
         return Err(Nothing::NoData);
     }
-    Ok(Sample::Counts { canary, primary: Some(primary).filter(|it| it.total > 0) })
+    Ok(Sample::Counts {
+        canary,
+        primary: Some(primary).filter(|it| it.total > 0),
+    })
 }
 
 /// A line of the log.
@@ -97,9 +100,14 @@ async fn show(source: AccessLog) -> Result<(), Box<dyn Error>> {
     let plan = plan()?;
     let (v1, v2) = (Revision::new("v1")?, Revision::new("v2")?);
     for minute in 0..3 {
-        let said = source.measure(&question(&plan.metrics()[0], minute, &v1, &v2)).await?;
+        let said = source
+            .measure(&question(&plan.metrics()[0], minute, &v1, &v2))
+            .await?;
         match &said {
-            Sample::Counts { canary, .. } => print!("minute {minute}: {:>3} requests, {:>2} failed", canary.total, canary.errors),
+            Sample::Counts { canary, .. } => print!(
+                "minute {minute}: {:>3} requests, {:>2} failed",
+                canary.total, canary.errors
+            ),
             other => print!("minute {minute}: {other:?}"),
         }
         let samples = BTreeMap::from([(plan.metrics()[0].name.clone(), said)]);
@@ -110,15 +118,32 @@ async fn show(source: AccessLog) -> Result<(), Box<dyn Error>> {
 }
 
 fn plan() -> Result<Plan, Box<dyn Error>> {
-    let canary = Canary { step_weight: Some(10.0), ..Canary::default() };
+    let canary = Canary {
+        step_weight: Some(10.0),
+        ..Canary::default()
+    };
     let metrics = vec![MetricSpec::at_least("request-success-rate", 99.0)];
-    Ok(Spec { metrics, ..Spec::new(Strategy::Canary(canary)) }.compile(&Capabilities::ALL)?.0)
+    Ok(Spec {
+        metrics,
+        ..Spec::new(Strategy::Canary(canary))
+    }
+    .compile(&Capabilities::ALL)?
+    .0)
 }
 
 fn question<'a>(metric: &'a Metric, minute: u32, v1: &'a Revision, v2: &'a Revision) -> Measure<'a> {
     let from = BEGINNING.after(Duration::from_secs(60) * minute);
-    let window = Window { from, to: from.after(Duration::from_millis(59_999)) };
-    Measure { metric, window, canary: v2, primary: Some(v1), weight: Weight::ZERO }
+    let window = Window {
+        from,
+        to: from.after(Duration::from_millis(59_999)),
+    };
+    Measure {
+        metric,
+        window,
+        canary: v2,
+        primary: Some(v1),
+        weight: Weight::ZERO,
+    }
 }
 
 /// Two minutes of ten requests a second, of which `v2` answers every fifth; in the second minute, one in twelve of its
@@ -139,32 +164,72 @@ mod tests {
 
     #[tokio::test]
     async fn it_keeps_the_promises_of_every_metric_source() {
-        let file = std::env::temp_dir().join(format!("delivery-custom-metric-test-{}.csv", std::process::id()));
+        let file =
+            std::env::temp_dir().join(format!("delivery-custom-metric-test-{}.csv", std::process::id()));
         write_log(&file).unwrap();
         let source = AccessLog { file: file.clone() };
-        let (plan, v1, v2) = (plan().unwrap(), Revision::new("v1").unwrap(), Revision::new("v2").unwrap());
+        let (plan, v1, v2) = (
+            plan().unwrap(),
+            Revision::new("v1").unwrap(),
+            Revision::new("v2").unwrap(),
+        );
         let ask = question(&plan.metrics()[0], 1, &v1, &v2);
-        let kept = delivery_core::contract::metric_source(&source, &ask, async || tokio::task::yield_now().await).await;
+        let wait = async || tokio::time::sleep(Duration::from_millis(1)).await;
+        let kept = delivery_core::contract::metric_source(&source, &ask, wait).await;
         let measured = source.measure(&ask).await;
         fs::remove_file(&file).unwrap();
         kept.unwrap();
-        let (canary, primary) = (Tally { total: 120, errors: 10 }, Some(Tally { total: 480, errors: 0 }));
+        let (canary, primary) = (
+            Tally {
+                total: 120,
+                errors: 10,
+            },
+            Some(Tally {
+                total: 480,
+                errors: 0,
+            }),
+        );
         assert_eq!(measured.unwrap(), Sample::Counts { canary, primary });
-        assert!(source.measure(&ask).await.is_err(), "a log that is gone is an error");
+        assert!(
+            source.measure(&ask).await.is_err(),
+            "a log that is gone is an error"
+        );
     }
 
     #[test]
     fn what_is_no_request_is_no_measurement() {
-        let (plan, v1, v2) = (plan().unwrap(), Revision::new("v1").unwrap(), Revision::new("v2").unwrap());
+        let (plan, v1, v2) = (
+            plan().unwrap(),
+            Revision::new("v1").unwrap(),
+            Revision::new("v2").unwrap(),
+        );
         let ask = question(&plan.metrics()[0], 0, &v1, &v2);
         let of = |log: &str| counts(log, &ask);
         assert_eq!(of(""), Err(Nothing::NoData));
-        assert_eq!(of("1777000000000,v2,200"), Err(Nothing::NoData), "a line that is still being written");
+        assert_eq!(
+            of("1777000000000,v2,200"),
+            Err(Nothing::NoData),
+            "a line that is still being written"
+        );
         let one = Tally { total: 1, errors: 0 };
-        assert_eq!(of("1777000000000,v2,200\n17770"), Ok(Sample::Counts { canary: one, primary: None }));
-        for line in ["hello", "1777000000000,v2", "1777000000000,v2,OK", "1777000000000,v2,200,7"] {
+        assert_eq!(
+            of("1777000000000,v2,200\n17770"),
+            Ok(Sample::Counts {
+                canary: one,
+                primary: None
+            })
+        );
+        for line in [
+            "hello",
+            "1777000000000,v2",
+            "1777000000000,v2,OK",
+            "1777000000000,v2,200,7",
+        ] {
             let why = format!("line 2 of the log: {line:?}");
-            assert_eq!(of(&format!("1777000000000,v2,200\n{line}\n")), Err(Nothing::Unusable(why)));
+            assert_eq!(
+                of(&format!("1777000000000,v2,200\n{line}\n")),
+                Err(Nothing::Unusable(why))
+            );
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! You will see three splits asked for one after the other, and each come into force a moment later, when the proxy has
 //! read the file. What is in force is what the proxy says, and never what was written: that is the one thing to get right
-//! in a router. The proxy is a small one that knows nothing but its file; in your program it is HAProxy with a map,
+//! in a router. The proxy is a small one that knows nothing but its file; in your program it is `HAProxy` with a map,
 //! Traefik's file provider, Envoy's file-based discovery, or your own load balancer.
 //!
 //! ```sh
@@ -24,7 +24,7 @@ use delivery_core::{Split, Weight};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, interval, sleep, timeout};
 
 /// Routes by a file that a proxy reads whenever it changes.
 struct FileRouter {
@@ -44,13 +44,22 @@ struct Shares {
 impl TrafficRouter for FileRouter {
     /// A plan that needs more than this is refused before anything moves.
     fn capabilities(&self) -> Capabilities {
-        Capabilities { mirror: false, mirror_share: false, matching: false, sticky: false, ..Capabilities::ALL }
+        Capabilities {
+            mirror: false,
+            mirror_share: false,
+            matching: false,
+            sticky: false,
+            ..Capabilities::ALL
+        }
     }
 
     async fn apply(&self, want: &Routing) -> Result<(), PortError> {
         let doing = || format!("writing the split to {}", self.file.display());
         let Traffic::Split(canary) = want.traffic else {
-            return Err(PortError::permanent(doing(), "this router can only split traffic"));
+            return Err(PortError::permanent(
+                doing(),
+                "this router can only split traffic",
+            ));
         };
         let text = serde_json::to_vec(&Shares { canary }).map_err(|it| PortError::permanent(doing(), it))?;
         if fs::read(&self.file).is_ok_and(|present| present == text) {
@@ -67,10 +76,19 @@ impl TrafficRouter for FileRouter {
         let doing = || format!("asking the proxy at {} for its split", self.status);
         let answer = timeout(Duration::from_secs(1), async {
             let mut text = Vec::new();
-            TcpStream::connect(self.status).await?.read_to_end(&mut text).await.map(|_| text)
+            TcpStream::connect(self.status)
+                .await?
+                .read_to_end(&mut text)
+                .await
+                .map(|_| text)
         });
-        let text = answer.await.map_err(io::Error::from).flatten().map_err(|it| PortError::transient(doing(), it))?;
-        let shares: Option<Shares> = serde_json::from_slice(&text).map_err(|it| PortError::permanent(doing(), it))?;
+        let text = answer
+            .await
+            .map_err(io::Error::from)
+            .flatten()
+            .map_err(|it| PortError::transient(doing(), it))?;
+        let shares: Option<Shares> =
+            serde_json::from_slice(&text).map_err(|it| PortError::permanent(doing(), it))?;
         Ok(shares.map(|it| Traffic::Split(it.canary)))
     }
 }
@@ -91,15 +109,21 @@ async fn show(directory: &Path) -> Result<(), Box<dyn Error>> {
         router.apply(&Routing::split(want)).await?;
         let asked = Instant::now();
         println!("asked for {want}");
-        loop {
-            let seen = router.observe().await?;
-            let after = asked.elapsed().as_millis();
-            println!("  {after:>3} ms later: {}", seen.map_or("nobody can tell".into(), |it| format!("{it} in force")));
-            if seen == Some(Traffic::Split(want.canary)) {
-                break;
+        timeout(Duration::from_secs(10), async {
+            loop {
+                let seen = router.observe().await?;
+                let after = asked.elapsed().as_millis();
+                println!(
+                    "  {after:>3} ms later: {}",
+                    seen.map_or("nobody can tell".into(), |it| format!("{it} in force"))
+                );
+                if seen == Some(Traffic::Split(want.canary)) {
+                    return Ok::<(), PortError>(());
+                }
+                sleep(Duration::from_millis(20)).await;
             }
-            sleep(Duration::from_millis(20)).await;
-        }
+        })
+        .await??;
     }
     Ok(())
 }
@@ -107,7 +131,10 @@ async fn show(directory: &Path) -> Result<(), Box<dyn Error>> {
 /// A router, and the proxy that it is for.
 async fn start(directory: &Path) -> io::Result<FileRouter> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let router = FileRouter { file: directory.join("split.json"), status: listener.local_addr()? };
+    let router = FileRouter {
+        file: directory.join("split.json"),
+        status: listener.local_addr()?,
+    };
     tokio::spawn(proxy(router.file.clone(), listener));
     Ok(router)
 }
@@ -115,17 +142,20 @@ async fn start(directory: &Path) -> io::Result<FileRouter> {
 /// Looks at its file 20 times a second, and tells whoever connects which split it uses.
 async fn proxy(file: PathBuf, listener: TcpListener) {
     let mut in_force: Option<Shares> = None;
+    let mut look = interval(Duration::from_millis(50));
     loop {
-        let asked = timeout(Duration::from_millis(50), listener.accept()).await;
-        if let Ok(Ok((mut stream, _))) = asked {
-            let told = serde_json::to_vec(&in_force).unwrap_or_default();
-            // Whoever hung up does not want to know.
-            let _ = stream.write_all(&told).await;
-            continue;
+        tokio::select! {
+            _ = look.tick() => {
+                let read = fs::read(&file).ok().and_then(|text| serde_json::from_slice(&text).ok());
+                // A file that is missing or no split changes nothing.
+                in_force = read.or(in_force);
+            }
+            Ok((mut stream, _)) = listener.accept() => {
+                let told = serde_json::to_vec(&in_force).unwrap_or_default();
+                // Whoever hung up does not want to know.
+                let _ = stream.write_all(&told).await;
+            }
         }
-        // A file that is no split changes nothing.
-        let read = fs::read(&file).ok().and_then(|text| serde_json::from_slice(&text).ok());
-        in_force = read.or(in_force);
     }
 }
 
@@ -135,10 +165,12 @@ mod tests {
 
     #[tokio::test]
     async fn it_keeps_the_promises_of_every_router() {
-        let directory = std::env::temp_dir().join(format!("delivery-custom-router-test-{}", std::process::id()));
+        let directory =
+            std::env::temp_dir().join(format!("delivery-custom-router-test-{}", std::process::id()));
         fs::create_dir(&directory).unwrap();
         let router = start(&directory).await.unwrap();
-        let kept = delivery_core::contract::traffic_router(&router, async || sleep(Duration::from_millis(10)).await).await;
+        let wait = async || sleep(Duration::from_millis(10)).await;
+        let kept = delivery_core::contract::traffic_router(&router, wait).await;
         fs::remove_dir_all(&directory).unwrap();
         kept.unwrap();
     }

@@ -18,9 +18,16 @@ use delivery_core::{Revision, advance};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     // What is wanted, and the plan for it; an impossible one is refused here, with everything that is wrong with it.
-    let canary = Canary { step_weight: Some(10.0), max_weight: Some(50.0), ..Canary::default() };
+    let canary = Canary {
+        step_weight: Some(10.0),
+        max_weight: Some(50.0),
+        ..Canary::default()
+    };
     let spec = Spec {
-        metrics: vec![MetricSpec::at_least("request-success-rate", 99.0), MetricSpec::at_most("request-duration", 500.0)],
+        metrics: vec![
+            MetricSpec::at_least("request-success-rate", 99.0),
+            MetricSpec::at_most("request-duration", 500.0),
+        ],
         ..Spec::new(Strategy::Canary(canary))
     };
     let (plan, _warnings) = spec.compile(&Capabilities::ALL)?;
@@ -28,14 +35,24 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // The world, through its ports: store, pods, traffic, metrics, gates, notices, clock.
     let push = Happening::push(Duration::from_secs(30), Revision::new("v2")?);
-    let scenario = Scenario { happenings: vec![push], ..Scenario::new(Revision::new("v1")?) };
+    let scenario = Scenario {
+        happenings: vec![push],
+        ..Scenario::new(Revision::new("v1")?)
+    };
     let world = World::new(&scenario);
 
     // The loop. It may be stopped anywhere, by a crash too: the next call goes on from the saved state.
     loop {
         let now = advance(&plan, &world.ports(), &[]).await?;
-        println!("{:<12} {:>5}  {}", now.state.phase(), now.state.traffic(), now.why);
-        let Some(next) = [now.until, world.next_change()].into_iter().flatten().min() else { break };
+        println!(
+            "{:<12} {:>5}  {}",
+            now.state.phase(),
+            now.state.traffic(),
+            now.why
+        );
+        let Some(next) = [now.until, world.next_change()].into_iter().flatten().min() else {
+            break;
+        };
         world.advance_to(next);
     }
     Ok(())

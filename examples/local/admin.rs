@@ -13,6 +13,7 @@
 //! Every `PUT` may be repeated, and every `POST` carries an id.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -49,21 +50,39 @@ struct Shared {
 }
 
 impl Admin {
-    pub(crate) fn new(proxy: Proxy, platform: Platform, monitoring: Monitoring, journal: Journal, ledger: Ledger) -> Self {
+    pub(crate) fn new(
+        proxy: Proxy,
+        platform: Platform,
+        monitoring: Monitoring,
+        journal: Journal,
+        ledger: Ledger,
+    ) -> Self {
         let (commands, chaos) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Shared { proxy, platform, monitoring, journal, ledger, commands, chaos }))
+        Self(Arc::new(Shared {
+            proxy,
+            platform,
+            monitoring,
+            journal,
+            ledger,
+            commands,
+            chaos,
+        }))
     }
 
     /// Listens on a free port of 127.0.0.1, until the handle is aborted.
     pub(crate) async fn listen(&self) -> Result<(SocketAddr, JoinHandle<()>), Error> {
-        let (listener, address) =
-            http::listen(0).await.map_err(|(address, source)| Error::Listen { address, source })?;
+        let (listener, address) = http::listen(0)
+            .await
+            .map_err(|(address, source)| Error::Listen { address, source })?;
         let admin = self.clone();
         let answer = move |request| {
             let admin = admin.clone();
-            async move { admin.answer(request).await.unwrap_or_else(|refusal| refusal) }
+            async move { admin.answer(request).await.unwrap_or_else(Refusal::answer) }
         };
-        Ok((address, tokio::spawn(http::serve(listener, std::future::pending(), answer))))
+        Ok((
+            address,
+            tokio::spawn(http::serve(listener, std::future::pending(), answer)),
+        ))
     }
 
     /// From now on, the controller is killed now and then.
@@ -73,7 +92,11 @@ impl Admin {
 
     /// Gives the controller an order.
     pub(crate) fn order(&self, command: Command) {
-        self.0.commands.lock().unwrap_or_else(PoisonError::into_inner).push(command);
+        self.0
+            .commands
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(command);
     }
 
     /// From the next request on, the canary gets this.
@@ -83,16 +106,23 @@ impl Admin {
         self.0.proxy.set_weight(weight);
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Result<Answer, Answer> {
+    async fn answer(&self, request: Request<Incoming>) -> Result<Answer, Refusal> {
         let (head, body) = request.into_parts();
         let shared = &*self.0;
         match (&head.method, head.uri.path()) {
-            (&Method::GET, "/traffic") => Ok(http::json(&TrafficBody { canary: shared.proxy.weight() })),
+            (&Method::GET, "/traffic") => Ok(http::json(&TrafficBody {
+                canary: shared.proxy.weight(),
+            })),
             (&Method::PUT, "/traffic") => {
                 let TrafficBody { canary } = read(body).await?;
                 if shared.proxy.weight() != canary {
                     self.set_weight(canary);
-                    self.reached(if canary.is_zero() { Moment::Returned } else { Moment::Shifted }).await;
+                    self.reached(if canary.is_zero() {
+                        Moment::Returned
+                    } else {
+                        Moment::Shifted
+                    })
+                    .await;
                 }
                 Ok(done())
             }
@@ -111,23 +141,35 @@ impl Admin {
                 self.reached(Moment::Measures).await;
                 let query = Query::of(head.uri.query().unwrap_or_default());
                 let (from, to) = (query.moment("from")?, query.moment("to")?);
-                let canary = query.revision("canary")?.ok_or_else(|| refuse("canary: missing"))?;
+                let canary = query
+                    .revision("canary")?
+                    .ok_or_else(|| refuse("canary: missing"))?;
                 let primary = query.revision("primary")?;
-                Ok(http::json(&shared.monitoring.window(from, to, &canary, primary.as_ref())))
+                Ok(http::json(&shared.monitoring.window(
+                    from,
+                    to,
+                    &canary,
+                    primary.as_ref(),
+                )))
             }
-            (&Method::GET, "/commands") => {
-                Ok(http::json(&*shared.commands.lock().unwrap_or_else(PoisonError::into_inner)))
-            }
+            (&Method::GET, "/commands") => Ok(http::json(
+                &*shared.commands.lock().unwrap_or_else(PoisonError::into_inner),
+            )),
             (&Method::POST, "/notices") => {
                 shared.journal.tell(read(body).await?);
                 Ok(done())
             }
-            _ => Err(http::text(StatusCode::NOT_FOUND, "no such thing\n")),
+            _ => Err(Refusal(StatusCode::NOT_FOUND, String::from("no such thing"))),
         }
     }
 
     async fn reached(&self, moment: Moment) {
-        let chaos = self.0.chaos.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let chaos = self
+            .0
+            .chaos
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         if let Some(chaos) = chaos {
             chaos.reached(moment).await;
         }
@@ -138,13 +180,22 @@ fn done() -> Answer {
     http::text(StatusCode::OK, "done\n")
 }
 
-fn refuse(why: &str) -> Answer {
-    http::text(StatusCode::BAD_REQUEST, format!("{why}\n"))
+/// Why a request is not carried out.
+struct Refusal(StatusCode, String);
+
+impl Refusal {
+    fn answer(self) -> Answer {
+        http::text(self.0, self.1 + "\n")
+    }
 }
 
-async fn read<T: DeserializeOwned>(body: Incoming) -> Result<T, Answer> {
-    let body = Limited::new(body, 1 << 20).collect().await.map_err(|it| refuse(&it.to_string()))?;
-    serde_json::from_slice(&body.to_bytes()).map_err(|it| refuse(&it.to_string()))
+fn refuse(why: impl Display) -> Refusal {
+    Refusal(StatusCode::BAD_REQUEST, format!("{why}"))
+}
+
+async fn read<T: DeserializeOwned>(body: Incoming) -> Result<T, Refusal> {
+    let body = Limited::new(body, 1 << 20).collect().await.map_err(refuse)?;
+    serde_json::from_slice(&body.to_bytes()).map_err(refuse)
 }
 
 /// The part of an address after the question mark. Nothing in ours needs to be escaped.
@@ -155,14 +206,19 @@ impl<'a> Query<'a> {
         Self(text.split('&').filter_map(|it| it.split_once('=')).collect())
     }
 
-    fn moment(&self, name: &str) -> Result<Timestamp, Answer> {
-        let text = self.0.get(name).ok_or_else(|| refuse(&format!("{name}: missing")))?;
-        let millis = text.parse().map_err(|_| refuse(&format!("{name}: {text:?} is no moment")))?;
+    fn moment(&self, name: &str) -> Result<Timestamp, Refusal> {
+        let text = self
+            .0
+            .get(name)
+            .ok_or_else(|| refuse(format!("{name}: missing")))?;
+        let millis = text
+            .parse()
+            .map_err(|_| refuse(format!("{name}: {text:?} is no moment")))?;
         Ok(Timestamp::from_millis(millis))
     }
 
-    fn revision(&self, name: &str) -> Result<Option<Revision>, Answer> {
-        let revision = |it: &&str| Revision::new(it).map_err(|it| refuse(&format!("{name}: {it}")));
+    fn revision(&self, name: &str) -> Result<Option<Revision>, Refusal> {
+        let revision = |it: &&str| Revision::new(it).map_err(|it| refuse(format!("{name}: {it}")));
         self.0.get(name).map(revision).transpose()
     }
 }

@@ -41,6 +41,7 @@ impl Balance {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::cast_precision_loss, reason = "small counts")]
     use super::*;
 
     fn deal(balance: &mut Balance, requests: usize) -> Vec<Side> {
@@ -60,7 +61,10 @@ mod tests {
             for length in [1, 7, 100, 10_000] {
                 for run in dealt.windows(length).step_by(997) {
                     let exact = length as f64 * f64::from(hundredths) / 10_000.0;
-                    assert!((canaries(run) as f64 - exact).abs() <= 1.0, "{hundredths} over {length}");
+                    assert!(
+                        (canaries(run) as f64 - exact).abs() <= 1.0,
+                        "{hundredths} over {length}"
+                    );
                 }
             }
         }

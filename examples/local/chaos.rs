@@ -29,7 +29,11 @@ pub(crate) struct Chaos {
 
 impl Chaos {
     pub(crate) const fn new(killer: Killer, interval: Duration) -> Self {
-        Self { killer, interval, reached: Mutex::new(Vec::new()) }
+        Self {
+            killer,
+            interval,
+            reached: Mutex::new(Vec::new()),
+        }
     }
 
     /// The controller has reached a moment. Returns when it may have its answer: after a kill there is nobody left to
@@ -42,11 +46,17 @@ impl Chaos {
                     sleep(later).await;
                     killer.kill("in the middle of an interval").await;
                 });
-                self.killer.kill("when it has set the first weight, before it hears that it is set").await;
+                self.killer
+                    .kill("when it has set the first weight, before it hears that it is set")
+                    .await;
             }
             (Moment::Measures, 3 | 10) => self.killer.kill("while it waits for measurements").await,
             (Moment::Promotes, 1) => self.killer.kill("when it has begun the promotion").await,
-            (Moment::Returned, 1) => self.killer.kill("when it has sent all traffic back to the primary").await,
+            (Moment::Returned, 1) => {
+                self.killer
+                    .kill("when it has sent all traffic back to the primary")
+                    .await
+            }
             (Moment::Shifted | Moment::Measures | Moment::Promotes | Moment::Returned, _) => {}
         }
     }

@@ -50,7 +50,7 @@ async fn control(args: ControllerArgs) -> Error {
         Ok(tempo) => tempo,
         Err(error) => return error,
     };
-    let plan = match tempo.plan(&capabilities()) {
+    let plan = match tempo.plan(capabilities()) {
         Ok(plan) => plan,
         Err(error) => return error,
     };
@@ -84,7 +84,7 @@ async fn control(args: ControllerArgs) -> Error {
             Err(error) => {
                 failures += 1;
                 if error.fault == Fault::Permanent || failures >= PATIENCE {
-                    return Error::Store(error);
+                    return Error::Port(error);
                 }
                 complaints.hear(&[error]);
                 tempo.poll()

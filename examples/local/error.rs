@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use delivery_core::contract::Violation;
 use delivery_core::port::PortError;
 
 /// Why the run could not go on. Printed with its causes it reads as a sentence: see [`chain`].
@@ -18,7 +19,11 @@ pub(crate) enum Error {
     #[error("cannot find this program's own file, which is started again as service and controller")]
     OwnFile { source: io::Error },
     #[error("cannot start the {what} {program}", program = program.display())]
-    Start { what: String, program: PathBuf, source: io::Error },
+    Start {
+        what: String,
+        program: PathBuf,
+        source: io::Error,
+    },
     #[error("the service did not become ready within {limit:?}: {why}")]
     NotReady { limit: Duration, why: String },
     #[error("cannot keep the rollout's state in {path}", path = path.display())]
@@ -28,9 +33,13 @@ pub(crate) enum Error {
     #[error("the controller gave up: {0}")]
     Controller(String),
     #[error(transparent)]
-    Store(PortError),
+    Port(PortError),
     #[error("the primary did not become ready on the new version: the canary keeps the traffic")]
     PromotionFailed,
+    #[error("a promise of a port is not kept")]
+    Contract(#[from] Violation),
+    #[error("{failed} requests failed, for example: {why}")]
+    Noticed { failed: u64, why: String },
     #[error("the rollout did not end within {0:?}; all traffic is back at the primary")]
     Endless(Duration),
     #[error("the plan cannot work: {0}")]

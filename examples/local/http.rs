@@ -46,7 +46,8 @@ where
             let answer = handler(request);
             async move { Ok::<_, Infallible>(answer.await) }
         });
-        let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+        let connection =
+            hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
         let connection = connections.watch(connection);
         // A client that hangs up is no news.
         tokio::spawn(async move { drop(connection.await) });
@@ -70,7 +71,9 @@ async fn accept(listener: &TcpListener) -> TcpStream {
 /// Listens on the loopback interface; port 0 is any free one.
 pub(crate) async fn listen(port: u16) -> Result<(TcpListener, SocketAddr), (SocketAddr, io::Error)> {
     let wanted = SocketAddr::from(([127, 0, 0, 1], port));
-    let listener = TcpListener::bind(wanted).await.map_err(|source| (wanted, source))?;
+    let listener = TcpListener::bind(wanted)
+        .await
+        .map_err(|source| (wanted, source))?;
     let address = listener.local_addr().map_err(|source| (wanted, source))?;
     Ok((listener, address))
 }
@@ -79,7 +82,10 @@ pub(crate) async fn listen(port: u16) -> Result<(TcpListener, SocketAddr), (Sock
 pub(crate) fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
-    answer.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/plain"));
+    answer.headers_mut().insert(
+        header::CONTENT_TYPE,
+        header::HeaderValue::from_static("text/plain"),
+    );
     answer
 }
 
@@ -88,9 +94,10 @@ pub(crate) fn json(body: &impl Serialize) -> Answer {
     match serde_json::to_vec(body) {
         Ok(bytes) => {
             let mut answer = text(StatusCode::OK, bytes);
-            answer
-                .headers_mut()
-                .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+            answer.headers_mut().insert(
+                header::CONTENT_TYPE,
+                header::HeaderValue::from_static("application/json"),
+            );
             answer
         }
         Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
@@ -134,7 +141,11 @@ impl Api {
 
     /// A client that waits at most `limit` for an answer.
     pub(crate) fn new(server: SocketAddr, limit: Duration) -> Self {
-        Self { server, limit, client: pooled() }
+        Self {
+            server,
+            limit,
+            client: pooled(),
+        }
     }
 
     /// Reads JSON.
@@ -144,7 +155,12 @@ impl Api {
     }
 
     /// Sends JSON; the answer's body does not matter.
-    pub(crate) async fn write(&self, method: Method, path: &str, body: &impl Serialize) -> Result<(), CallError> {
+    pub(crate) async fn write(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<(), CallError> {
         let body = serde_json::to_vec(body).map_err(|it| CallError::Unreadable(it.into()))?;
         self.call(method, path, body.into()).await.map(drop)
     }
@@ -157,14 +173,27 @@ impl Api {
             .body(Full::new(body))
             .map_err(|it| CallError::Unreachable(it.into()))?;
         let exchange = async {
-            let answer = self.client.request(request).await.map_err(|it| CallError::Unreachable(it.into()))?;
+            let answer = self
+                .client
+                .request(request)
+                .await
+                .map_err(|it| CallError::Unreachable(it.into()))?;
             let (head, body) = answer.into_parts();
-            let body = Limited::new(body, Self::LARGEST).collect().await.map_err(CallError::Unreachable)?.to_bytes();
+            let body = Limited::new(body, Self::LARGEST)
+                .collect()
+                .await
+                .map_err(CallError::Unreachable)?
+                .to_bytes();
             if head.status.is_success() {
                 return Ok(body);
             }
-            Err(CallError::Refused(head.status, String::from_utf8_lossy(&body).trim().to_owned()))
+            Err(CallError::Refused(
+                head.status,
+                String::from_utf8_lossy(&body).trim().to_owned(),
+            ))
         };
-        timeout(self.limit, exchange).await.unwrap_or(Err(CallError::TimedOut(self.limit)))
+        timeout(self.limit, exchange)
+            .await
+            .unwrap_or(Err(CallError::TimedOut(self.limit)))
     }
 }

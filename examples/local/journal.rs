@@ -5,7 +5,7 @@ use std::sync::Arc;
 use delivery_core::rollout::{Notice, Phase};
 use tokio::sync::watch;
 
-use crate::screen::Screen;
+use crate::screen;
 
 /// What was told. Clones are the same.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ impl Journal {
             if told.iter().any(|it| it.id == notice.id) {
                 return false;
             }
-            Screen.row(&notice);
+            screen::row(&notice);
             told.push(notice);
             true
         });
@@ -36,7 +36,12 @@ impl Journal {
     /// Waits until, of what was told after the first `skip` notices, one has a phase that is asked for.
     pub(crate) async fn phase(&self, skip: usize, wanted: &[Phase]) -> Notice {
         let mut told = self.0.subscribe();
-        let found = |told: &[Notice]| told.iter().skip(skip).find(|it| wanted.contains(&it.phase)).cloned();
+        let found = |told: &[Notice]| {
+            told.iter()
+                .skip(skip)
+                .find(|it| wanted.contains(&it.phase))
+                .cloned()
+        };
         loop {
             if let Some(notice) = found(&told.borrow_and_update()) {
                 return notice;

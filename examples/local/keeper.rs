@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::error::{Error, chain};
 use crate::pod::own;
-use crate::screen::Screen;
+use crate::screen;
 
 /// How long nobody is at the helm after a controller was killed.
 const GAP: Duration = Duration::from_millis(300);
@@ -43,8 +43,19 @@ impl Keeper {
         let (killer, orders) = mpsc::channel(8);
         let (fault, seen) = watch::channel(None);
         let kills = Arc::new(AtomicU32::new(0));
-        let work = Work { program, arguments, fault, kills: Arc::clone(&kills), said: Arc::default() };
-        Self { killer: Killer(killer), fault: seen, task: tokio::spawn(work.run(orders)), kills }
+        let work = Work {
+            program,
+            arguments,
+            fault,
+            kills: Arc::clone(&kills),
+            said: Arc::default(),
+        };
+        Self {
+            killer: Killer(killer),
+            fault: seen,
+            task: tokio::spawn(work.run(orders)),
+            kills,
+        }
     }
 
     /// Something that can kill the controller.
@@ -78,7 +89,15 @@ impl Killer {
     /// Kills the controller (SIGKILL), and returns when it is dead. Another one is started soon.
     pub(crate) async fn kill(&self, when: impl Into<String>) {
         let (done, dead) = oneshot::channel();
-        if self.0.send(Order::Kill { when: when.into(), done }).await.is_ok() {
+        if self
+            .0
+            .send(Order::Kill {
+                when: when.into(),
+                done,
+            })
+            .await
+            .is_ok()
+        {
             let _ = dead.await;
         }
     }
@@ -108,7 +127,7 @@ impl Work {
                         let _ = timeout(Duration::from_secs(1), listening).await;
                     }
                     match status {
-                        Ok(status) if status.code().is_none() => Screen.remark(&format!("the controller died ({status}); it is started again")),
+                        Ok(status) if status.code().is_none() => screen::remark(&format!("the controller died ({status}); it is started again")),
                         Ok(status) => return self.give_up(self.last_words().unwrap_or_else(|| status.to_string())),
                         Err(error) => return self.give_up(error.to_string()),
                     }
@@ -117,7 +136,7 @@ impl Work {
                     Some(Order::Kill { when, done }) => {
                         let _ = child.kill().await;
                         self.kills.fetch_add(1, Ordering::Relaxed);
-                        Screen.remark(&format!("the controller is killed {when}"));
+                        screen::remark(&format!("the controller is killed {when}"));
                         let _ = done.send(());
                     }
                     Some(Order::Stop) | None => {
@@ -138,16 +157,23 @@ impl Work {
         command.args(&self.arguments);
         own(&mut command);
         command.stdout(Stdio::inherit()).stderr(Stdio::piped());
-        let failed = |source| Error::Start { what: "controller".into(), program: self.program.clone(), source };
+        let failed = |source| Error::Start {
+            what: "controller".into(),
+            program: self.program.clone(),
+            source,
+        };
         command.spawn().map_err(failed)
     }
 
     /// Passes on what it complains about.
     fn listen(&self, child: &mut Child) -> Option<JoinHandle<()>> {
-        let (mut lines, said) = (BufReader::new(child.stderr.take()?).lines(), Arc::clone(&self.said));
+        let (mut lines, said) = (
+            BufReader::new(child.stderr.take()?).lines(),
+            Arc::clone(&self.said),
+        );
         Some(tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
-                Screen.remark(&format!("the controller: {line}"));
+                screen::remark(&format!("the controller: {line}"));
                 *said.lock().unwrap_or_else(PoisonError::into_inner) = Some(line);
             }
         }))

@@ -93,7 +93,9 @@ impl Step {
         micros.sort_unstable();
         let quantile = |percent: usize| {
             let rank = (micros.len() * percent).div_ceil(100).max(1);
-            micros.get(rank - 1).map(|it| Duration::from_micros(*it).as_secs_f64() * 1_000.0)
+            micros
+                .get(rank - 1)
+                .map(|it| Duration::from_micros(*it).as_secs_f64() * 1_000.0)
         };
         StepReport {
             weight: self.weight.as_percent(),
@@ -134,7 +136,10 @@ impl Outage {
 
     /// The longest outage, one that has not ended included.
     pub(crate) fn longest_until(&self, at: Instant) -> Duration {
-        let lasting = self.last_success.filter(|_| self.failing).map(|it| at.duration_since(it));
+        let lasting = self
+            .last_success
+            .filter(|_| self.failing)
+            .map(|it| at.duration_since(it));
         self.longest.max(lasting.unwrap_or_default())
     }
 }
@@ -142,13 +147,22 @@ impl Outage {
 impl Ledger {
     /// An empty one; `bad` when the new version is known to be bad.
     pub(crate) fn new(bad: bool) -> Self {
-        let book = Book { steps: vec![Step::default()], ..Book::default() };
-        Self(Arc::new(Shared { bad, book: Mutex::new(book) }))
+        let book = Book {
+            steps: vec![Step::default()],
+            ..Book::default()
+        };
+        Self(Arc::new(Shared {
+            bad,
+            book: Mutex::new(book),
+        }))
     }
 
     /// What is sent from now on is sent at this weight.
     pub(crate) fn enter(&self, weight: Weight) {
-        self.book().steps.push(Step { weight, ..Step::default() });
+        self.book().steps.push(Step {
+            weight,
+            ..Step::default()
+        });
     }
 
     /// The numbers so far.
@@ -180,7 +194,8 @@ impl Ledger {
         {
             step.canary += 1;
         }
-        step.micros.push(u64::try_from(answer.took.as_micros()).unwrap_or(u64::MAX));
+        step.micros
+            .push(u64::try_from(answer.took.as_micros()).unwrap_or(u64::MAX));
         match fate {
             Fate::Good => {}
             Fate::Bad => step.bad += 1,
@@ -208,7 +223,10 @@ fn fate(answer: &Answered, bad: bool) -> Fate {
         return Fate::Good;
     }
     if let Some(why) = headers.get(TROUBLE) {
-        return Fate::Failed(format!("{status} by the proxy: {}", String::from_utf8_lossy(why.as_bytes())));
+        return Fate::Failed(format!(
+            "{status} by the proxy: {}",
+            String::from_utf8_lossy(why.as_bytes())
+        ));
     }
     let version = version(headers);
     if bad && version == Some(screen::new().as_str()) && status.is_server_error() {
@@ -242,9 +260,19 @@ impl Load {
             probe: false,
         };
         // Every other probe comes over a connection of its own: a listener that is gone shows only there.
-        let single = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http();
-        let prober = Sender { rate: PROBES, clients: vec![crate::http::pooled(), single], probe: true, ..load.clone() };
-        Self { stop, tasks: [tokio::spawn(load.run()), tokio::spawn(prober.run())] }
+        let single = Client::builder(TokioExecutor::new())
+            .pool_max_idle_per_host(0)
+            .build_http();
+        let prober = Sender {
+            rate: PROBES,
+            clients: vec![crate::http::pooled(), single],
+            probe: true,
+            ..load.clone()
+        };
+        Self {
+            stop,
+            tasks: [tokio::spawn(load.run()), tokio::spawn(prober.run())],
+        }
     }
 
     /// Sends no more, and waits for what is under way.
@@ -297,13 +325,28 @@ async fn one(client: Http, proxy: SocketAddr, ledger: Ledger, probe: bool) {
     let begun = Instant::now();
     let said = timeout(PATIENCE, exchange(&client, proxy)).await;
     let said = said.unwrap_or_else(|_| Err(format!("no answer within {PATIENCE:?}")));
-    ledger.end(at, &Answered { said, took: begun.elapsed() }, probe);
+    ledger.end(
+        at,
+        &Answered {
+            said,
+            took: begun.elapsed(),
+        },
+        probe,
+    );
 }
 
 async fn exchange(client: &Http, proxy: SocketAddr) -> Result<(StatusCode, HeaderMap), String> {
-    let request = Request::get(format!("http://{proxy}/")).body(Empty::new()).map_err(|it| chain(&it))?;
-    let (head, body) = client.request(request).await.map_err(|it| chain(&it))?.into_parts();
-    body.collect().await.map_err(|it| format!("the answer broke off: {}", chain(&it)))?;
+    let request = Request::get(format!("http://{proxy}/"))
+        .body(Empty::new())
+        .map_err(|it| chain(&it))?;
+    let (head, body) = client
+        .request(request)
+        .await
+        .map_err(|it| chain(&it))?
+        .into_parts();
+    body.collect()
+        .await
+        .map_err(|it| format!("the answer broke off: {}", chain(&it)))?;
     Ok((head.status, head.headers))
 }
 
@@ -312,8 +355,14 @@ mod tests {
     use super::*;
 
     fn answer(status: u16, headers: &[(&'static str, &'static str)]) -> Answered {
-        let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
-        Answered { said: Ok((StatusCode::from_u16(status).unwrap(), headers)), took: Duration::ZERO }
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+            .collect();
+        Answered {
+            said: Ok((StatusCode::from_u16(status).unwrap(), headers)),
+            took: Duration::ZERO,
+        }
     }
 
     #[test]
@@ -321,12 +370,31 @@ mod tests {
         assert_eq!(fate(&answer(200, &[("x-version", "v2")]), true), Fate::Good);
         assert_eq!(fate(&answer(500, &[("x-version", "v2")]), true), Fate::Bad);
         for (answer, bad, why) in [
-            (answer(500, &[("x-version", "v2")]), false, "500 Internal Server Error by v2"),
-            (answer(500, &[("x-version", "v1")]), true, "500 Internal Server Error by v1"),
+            (
+                answer(500, &[("x-version", "v2")]),
+                false,
+                "500 Internal Server Error by v2",
+            ),
+            (
+                answer(500, &[("x-version", "v1")]),
+                true,
+                "500 Internal Server Error by v1",
+            ),
             (answer(404, &[("x-version", "v2")]), true, "404 Not Found by v2"),
-            (answer(502, &[("x-proxy-trouble", "refused")]), true, "502 Bad Gateway by the proxy: refused"),
+            (
+                answer(502, &[("x-proxy-trouble", "refused")]),
+                true,
+                "502 Bad Gateway by the proxy: refused",
+            ),
             (answer(503, &[]), true, "503 Service Unavailable by nobody known"),
-            (Answered { said: Err("reset".into()), took: Duration::ZERO }, true, "reset"),
+            (
+                Answered {
+                    said: Err("reset".into()),
+                    took: Duration::ZERO,
+                },
+                true,
+                "reset",
+            ),
         ] {
             assert_eq!(fate(&answer, bad), Fate::Failed(why.into()));
         }
@@ -337,18 +405,34 @@ mod tests {
         let mut outage = Outage::default();
         let failed = Fate::Failed(String::new());
         let begun = Instant::now();
-        for (at, fate) in [(0, &Fate::Good), (900, &Fate::Good), (950, &failed), (1_000, &Fate::Bad), (1_100, &failed)] {
+        for (at, fate) in [
+            (0, &Fate::Good),
+            (900, &Fate::Good),
+            (950, &failed),
+            (1_000, &Fate::Bad),
+            (1_100, &failed),
+        ] {
             outage.note(begun + Duration::from_millis(at), fate);
         }
-        assert_eq!(outage.longest_until(begun + Duration::from_millis(1_200)), Duration::from_millis(300));
+        assert_eq!(
+            outage.longest_until(begun + Duration::from_millis(1_200)),
+            Duration::from_millis(300)
+        );
         outage.note(begun + Duration::from_millis(1_150), &Fate::Good);
         outage.note(begun + Duration::from_millis(9_999), &Fate::Good);
-        assert_eq!(outage.longest_until(begun + Duration::from_secs(60)), Duration::from_millis(250));
+        assert_eq!(
+            outage.longest_until(begun + Duration::from_secs(60)),
+            Duration::from_millis(250)
+        );
     }
 
     #[test]
     fn quantiles_are_values_that_were_seen() {
-        let step = Step { micros: (1..=200).rev().map(|it| it * 1_000).collect(), ..Step::default() }.report();
+        let step = Step {
+            micros: (1..=200).rev().map(|it| it * 1_000).collect(),
+            ..Step::default()
+        }
+        .report();
         assert_eq!((step.p50_ms, step.p99_ms), (Some(100.0), Some(198.0)));
         assert_eq!(Step::default().report().p99_ms, None);
     }

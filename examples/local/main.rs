@@ -21,6 +21,7 @@
 mod admin;
 mod balance;
 mod chaos;
+mod contract;
 mod controller;
 mod error;
 mod http;
@@ -38,6 +39,7 @@ mod scrape;
 mod screen;
 mod service;
 mod signals;
+mod state_folder;
 mod supervisor;
 mod tempo;
 mod wire;
@@ -58,12 +60,17 @@ fn main() -> ExitCode {
         Err(error) => {
             let _ = error.print();
             // Clap's own status for wrong options is 2, which is a rollback here.
-            return if error.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS };
+            return if error.use_stderr() {
+                ExitCode::from(1)
+            } else {
+                ExitCode::SUCCESS
+            };
         }
     };
     let ended = match cli.role {
         Some(Role::Service(args)) => run(1, service::run(args)).map(|()| Outcome::Promoted),
         Some(Role::Controller(args)) => run(1, controller::run(args)).map(|()| Outcome::Promoted),
+        Some(Role::Contract) => run(2, contract::run(&cli.options)).map(|()| Outcome::Promoted),
         None => run(2, supervisor::run(cli.options)),
     };
     match ended {
@@ -79,6 +86,14 @@ fn main() -> ExitCode {
 
 /// Runs it on so many threads.
 fn run<T>(threads: usize, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
-    runtime.map_err(|source| Error::Io { doing: "start threads", source })?.block_on(work)
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build();
+    runtime
+        .map_err(|source| Error::Io {
+            doing: "start threads",
+            source,
+        })?
+        .block_on(work)
 }

@@ -15,7 +15,7 @@ use crate::error::chain;
 use crate::http::Api;
 use crate::platform::{Platform, Target};
 use crate::scrape::{Counters, parse};
-use crate::screen::{Screen, now};
+use crate::screen::{self, now};
 use crate::wire::{SideBody, WindowBody};
 
 /// How many snapshots are kept.
@@ -65,11 +65,19 @@ impl Monitoring {
     }
 
     /// What was counted from one moment to another.
-    pub(crate) fn window(&self, from: Timestamp, to: Timestamp, canary: &Revision, primary: Option<&Revision>) -> WindowBody {
+    pub(crate) fn window(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+        canary: &Revision,
+        primary: Option<&Revision>,
+    ) -> WindowBody {
         let ring = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         WindowBody {
             canary: ring.window(from, to, Side::Canary, canary).into(),
-            primary: primary.map(|it| ring.window(from, to, Side::Primary, it).into()).unwrap_or_default(),
+            primary: primary
+                .map(|it| ring.window(from, to, Side::Primary, it).into())
+                .unwrap_or_default(),
         }
     }
 }
@@ -108,8 +116,13 @@ impl Ring {
 impl From<Counters> for SideBody {
     fn from(counters: Counters) -> Self {
         let bound = |bound: f64| bound.is_finite().then_some(bound);
-        let durations = counters.durations.map(|it| it.into_iter().map(|(le, count)| (bound(le.0), count)).collect());
-        Self { requests: counters.requests, durations }
+        let durations = counters
+            .durations
+            .map(|it| it.into_iter().map(|(le, count)| (bound(le.0), count)).collect());
+        Self {
+            requests: counters.requests,
+            durations,
+        }
     }
 }
 
@@ -117,15 +130,32 @@ async fn snapshot(targets: Vec<Target>, clients: &mut BTreeMap<Source, Api>) -> 
     let begun = now();
     let mut scrapes = JoinSet::new();
     let mut known = BTreeMap::new();
-    for Target { pod, side, revision, ready } in targets {
-        let source = Source { side, revision, pod, started: ready.started };
-        let client = clients.remove(&source).unwrap_or_else(|| Api::new(ready.address, Duration::from_secs(1)));
+    for Target {
+        pod,
+        side,
+        revision,
+        ready,
+    } in targets
+    {
+        let source = Source {
+            side,
+            revision,
+            pod,
+            started: ready.started,
+        };
+        let client = clients
+            .remove(&source)
+            .unwrap_or_else(|| Api::new(ready.address, Duration::from_secs(1)));
         known.insert(source.clone(), client.clone());
         scrapes.spawn(async move { scrape(&client, &source).await.map(|counters| (source, counters)) });
     }
     *clients = known;
     let counters = scrapes.join_all().await.into_iter().flatten().collect();
-    Snapshot { begun, ended: now(), counters }
+    Snapshot {
+        begun,
+        ended: now(),
+        counters,
+    }
 }
 
 /// One process's counters; none when it does not answer, which happens when it has just died.
@@ -134,7 +164,11 @@ async fn scrape(client: &Api, source: &Source) -> Option<Counters> {
     match parse(&String::from_utf8_lossy(&page)) {
         Ok(page) => Some(Counters::of(&page)),
         Err(error) => {
-            Screen.remark(&format!("the metrics of {} cannot be read: {}", source.pod, chain(&error)));
+            screen::remark(&format!(
+                "the metrics of {} cannot be read: {}",
+                source.pod,
+                chain(&error)
+            ));
             None
         }
     }
@@ -152,7 +186,11 @@ mod tests {
         for (at, text) in (10..).map(|it| it * 100).zip(snapshots) {
             let counters = text.split(", ").filter(|it| !it.is_empty()).map(source).collect();
             let moment = Timestamp::from_millis(at);
-            ring.push(Snapshot { begun: moment, ended: moment, counters });
+            ring.push(Snapshot {
+                begun: moment,
+                ended: moment,
+                counters,
+            });
         }
         ring
     }
@@ -161,15 +199,32 @@ mod tests {
         let (source, total) = text.split_once(' ').unwrap();
         let (pod, started) = source.split_once('@').unwrap();
         let revision = if pod.starts_with('p') { old() } else { new() };
-        let side = if pod.starts_with('p') { Side::Primary } else { Side::Canary };
+        let side = if pod.starts_with('p') {
+            Side::Primary
+        } else {
+            Side::Canary
+        };
         let started = Timestamp::from_millis(started.parse().unwrap());
         let requests = total.parse().ok().map(|total| RequestsBody { total, errors: 0 });
-        (Source { side, revision, pod: pod.to_owned(), started }, Counters { requests, durations: None })
+        (
+            Source {
+                side,
+                revision,
+                pod: pod.to_owned(),
+                started,
+            },
+            Counters {
+                requests,
+                durations: None,
+            },
+        )
     }
 
     fn total(ring: &Ring, from: u64, to: u64) -> Option<u64> {
         let (from, to) = (Timestamp::from_millis(from), Timestamp::from_millis(to));
-        ring.window(from, to, Side::Canary, &new()).requests.map(|it| it.total)
+        ring.window(from, to, Side::Canary, &new())
+            .requests
+            .map(|it| it.total)
     }
 
     #[test]

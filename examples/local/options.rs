@@ -22,7 +22,7 @@ pub(crate) struct Cli {
     pub(crate) options: Options,
 }
 
-/// What the program is when it starts itself.
+/// What else the program can be, most of it when it starts itself.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Role {
     /// One process of the service.
@@ -31,6 +31,9 @@ pub(crate) enum Role {
     /// The controlling process.
     #[command(hide = true)]
     Controller(ControllerArgs),
+    /// Check that the router, the workload, the metric source and the notifier of this example keep what their ports
+    /// promise, under load.
+    Contract,
 }
 
 /// What can be chosen.
@@ -65,5 +68,9 @@ pub(crate) struct Options {
 fn interval(text: &str) -> Result<Duration, String> {
     let interval = parse_interval(text).map_err(|it| it.to_string())?;
     let range = Duration::from_millis(500)..=Duration::from_secs(60);
-    if range.contains(&interval) { Ok(interval) } else { Err(String::from("expected 500ms to 1m")) }
+    if range.contains(&interval) {
+        Ok(interval)
+    } else {
+        Err(String::from("expected 500ms to 1m"))
+    }
 }

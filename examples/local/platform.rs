@@ -57,13 +57,25 @@ impl Platform {
     ///
     /// A process that has died before counts as available only after it stayed up for `settled` (Kubernetes'
     /// `minReadySeconds`); requests it gets as soon as it is healthy.
-    pub(crate) fn start(proxy: Proxy, recipe: Recipe, settled: Duration, revision: Revision, size: u32) -> Self {
+    pub(crate) fn start(
+        proxy: Proxy,
+        recipe: Recipe,
+        settled: Duration,
+        revision: Revision,
+        size: u32,
+    ) -> Self {
         let inner = Inner {
             target: revision.clone(),
             primary: Fleet::new(Side::Primary, Some(revision), size),
             canary: Fleet::new(Side::Canary, None, 0),
         };
-        let shared = Shared { proxy, recipe, settled, changed: Arc::new(Notify::new()), inner: Mutex::new(inner) };
+        let shared = Shared {
+            proxy,
+            recipe,
+            settled,
+            changed: Arc::new(Notify::new()),
+            inner: Mutex::new(inner),
+        };
         let platform = Self(Arc::new(shared));
         platform.converge();
         platform.keep();
@@ -89,7 +101,12 @@ impl Platform {
             if self.observe().primary.available > 0 {
                 return Ok(());
             }
-            let why = self.inner().primary.pods.iter().find_map(|it| it.health().trouble);
+            let why = self
+                .inner()
+                .primary
+                .pods
+                .iter()
+                .find_map(|it| it.health().trouble);
             if Instant::now() >= until || why.is_some() {
                 let why = why.unwrap_or_else(|| String::from("it did not say that it is healthy"));
                 return Err(Error::NotReady { limit, why });
@@ -127,7 +144,11 @@ impl Platform {
     pub(crate) fn observe(&self) -> SeenBody {
         let inner = self.inner();
         let pods = |fleet: &Fleet| fleet.observe(self.0.settled);
-        SeenBody { target: inner.target.clone(), primary: pods(&inner.primary), canary: pods(&inner.canary) }
+        SeenBody {
+            target: inner.target.clone(),
+            primary: pods(&inner.primary),
+            canary: pods(&inner.canary),
+        }
     }
 
     /// The processes that take requests.
@@ -135,9 +156,20 @@ impl Platform {
         let inner = self.inner();
         let target = |side: Side, pod: &Pod| {
             let ready = pod.health().ready?;
-            Some(Target { pod: pod.name.clone(), side, revision: pod.revision.clone(), ready })
+            Some(Target {
+                pod: pod.name.clone(),
+                side,
+                revision: pod.revision.clone(),
+                ready,
+            })
         };
-        let of = |fleet: &Fleet| fleet.pods.iter().filter_map(|pod| target(fleet.side, pod)).collect::<Vec<_>>();
+        let of = |fleet: &Fleet| {
+            fleet
+                .pods
+                .iter()
+                .filter_map(|pod| target(fleet.side, pod))
+                .collect::<Vec<_>>()
+        };
         [of(&inner.primary), of(&inner.canary)].concat()
     }
 
@@ -179,7 +211,14 @@ impl Platform {
 
 impl Fleet {
     const fn new(side: Side, revision: Option<Revision>, wanted: u32) -> Self {
-        Self { side, revision, wanted, pods: Vec::new(), named: 0, unready_since: None }
+        Self {
+            side,
+            revision,
+            wanted,
+            pods: Vec::new(),
+            named: 0,
+            unready_since: None,
+        }
     }
 
     /// One move towards what is wanted: it is called again when a pod changes.
@@ -193,16 +232,30 @@ impl Fleet {
         let wanted = usize::try_from(self.wanted).unwrap_or(usize::MAX);
         new.iter().skip(wanted).for_each(|it| it.stop());
         // An old one goes when a new one has taken its place: at no time are there fewer than wanted.
-        let ready = new.iter().take(wanted).filter(|it| it.health().ready.is_some()).count();
+        let ready = new
+            .iter()
+            .take(wanted)
+            .filter(|it| it.health().ready.is_some())
+            .count();
         old.iter().skip(wanted - ready).for_each(|it| it.stop());
         let missing = wanted.saturating_sub(new.len());
         if let Some(revision) = self.revision.clone() {
             for _ in 0..missing {
                 self.named += 1;
                 let name = format!("{}-{}", self.side, self.named);
-                let (recipe, proxy, changed) =
-                    (shared.recipe.clone(), shared.proxy.clone(), Arc::clone(&shared.changed));
-                self.pods.push(Pod::start(name, self.side, revision.clone(), recipe, proxy, changed));
+                let (recipe, proxy, changed) = (
+                    shared.recipe.clone(),
+                    shared.proxy.clone(),
+                    Arc::clone(&shared.changed),
+                );
+                self.pods.push(Pod::start(
+                    name,
+                    self.side,
+                    revision.clone(),
+                    recipe,
+                    proxy,
+                    changed,
+                ));
             }
         }
         let seen = self.observe(shared.settled);
@@ -214,10 +267,15 @@ impl Fleet {
         let live = || self.pods.iter().filter(|it| !it.stopping());
         let updated = || live().filter(|it| Some(&it.revision) == self.revision.as_ref());
         let available = |health: Health| {
-            health.ready.is_some_and(|it| health.deaths == 0 || it.since.elapsed() >= settled)
+            health
+                .ready
+                .is_some_and(|it| health.deaths == 0 || it.since.elapsed() >= settled)
         };
         PodsBody {
-            revision: self.revision.clone().filter(|_| self.wanted > 0 || live().next().is_some()),
+            revision: self
+                .revision
+                .clone()
+                .filter(|_| self.wanted > 0 || live().next().is_some()),
             wanted: self.wanted,
             total: count(live().count()),
             updated: count(updated().count()),

@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::http::Api;
 use crate::proxy::{Proxy, Upstream};
-use crate::screen::{Screen, now};
+use crate::screen::{self, now};
 use crate::service::Bad;
 
 /// How to start a process of a service.
@@ -95,7 +95,13 @@ impl Pod {
             changed,
             stopped,
         };
-        Self { name, revision, seen, stop, task: tokio::spawn(work.run()) }
+        Self {
+            name,
+            revision,
+            seen,
+            stop,
+            task: tokio::spawn(work.run()),
+        }
     }
 
     /// What is known of it now.
@@ -158,7 +164,7 @@ impl Work {
                 break;
             }
             let trouble = format!("{} ({}) {ended}", self.name, self.revision);
-            Screen.remark(&format!("{trouble}; it is started again in {pause:?}"));
+            screen::remark(&format!("{trouble}; it is started again in {pause:?}"));
             self.note(|health| {
                 health.ready = None;
                 health.deaths += 1;
@@ -191,7 +197,10 @@ impl Work {
                 Ok(None) | Err(_) => Ended::Silent,
             };
         };
-        let mut watched = Watched { api: Api::new(address, Duration::from_secs(1)), misses: MISSES };
+        let mut watched = Watched {
+            api: Api::new(address, Duration::from_secs(1)),
+            misses: MISSES,
+        };
         let mut upstream = None;
         loop {
             let beat = tokio::select! {
@@ -207,13 +216,19 @@ impl Work {
             match (beat, &upstream) {
                 (true, None) => {
                     upstream = Some(self.proxy.add(self.side, address));
-                    self.note(|health| health.ready = Some(Ready { address, started, since: Instant::now() }));
+                    self.note(|health| {
+                        health.ready = Some(Ready {
+                            address,
+                            started,
+                            since: Instant::now(),
+                        })
+                    });
                 }
                 (false, Some(sick)) => {
                     self.proxy.remove(self.side, sick);
                     upstream = None;
                     let trouble = format!("{} ({}) does not answer", self.name, self.revision);
-                    Screen.remark(&trouble);
+                    screen::remark(&trouble);
                     self.note(|health| {
                         health.ready = None;
                         health.trouble = Some(trouble);
@@ -238,7 +253,7 @@ impl Work {
     fn command(&self) -> Command {
         let mut command = Command::new(&self.recipe.program);
         command.args(["service", "--revision", self.revision.as_str()]);
-        if self.revision == crate::screen::new()
+        if self.revision == screen::new()
             && let Some(bad) = self.recipe.bad
         {
             command.arg(format!("--bad={}", bad.name()));
@@ -263,7 +278,10 @@ async fn told(stopped: &mut watch::Receiver<bool>) {
 /// Makes a process one that cannot outlive us: its standard input ends with us, and it ends with that. Ctrl-C is for us
 /// alone.
 pub(crate) fn own(command: &mut Command) {
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true);
     #[cfg(unix)]
     command.process_group(0);
 }
@@ -271,7 +289,10 @@ pub(crate) fn own(command: &mut Command) {
 /// The address that a process says it listens on.
 async fn address(child: &mut Child) -> Option<SocketAddr> {
     let mut line = String::new();
-    BufReader::new(child.stdout.take()?).read_line(&mut line).await.ok()?;
+    BufReader::new(child.stdout.take()?)
+        .read_line(&mut line)
+        .await
+        .ok()?;
     line.trim().strip_prefix("listening on ")?.parse().ok()
 }
 
@@ -294,7 +315,12 @@ impl Watched {
     /// Asks once, and says whether the process counts as healthy.
     async fn beat(&mut self) -> bool {
         // Not healthy yet: somebody waits for it.
-        sleep(if self.misses >= MISSES { Duration::from_millis(20) } else { BEAT }).await;
+        sleep(if self.misses >= MISSES {
+            Duration::from_millis(20)
+        } else {
+            BEAT
+        })
+        .await;
         match self.api.call(Method::GET, "/health", Bytes::new()).await {
             Ok(_) => self.misses = 0,
             Err(_) => self.misses = self.misses.saturating_add(1),

@@ -27,14 +27,24 @@ impl TrafficRouter for HttpRouter {
     async fn apply(&self, want: &Routing) -> Result<(), PortError> {
         let Traffic::Split(canary) = want.traffic else {
             let doing = format!("setting the traffic to {}", want.traffic);
-            return Err(PortError::permanent(doing, "this proxy splits traffic, and nothing else"));
+            return Err(PortError::permanent(
+                doing,
+                "this proxy splits traffic, and nothing else",
+            ));
         };
         let body = TrafficBody { canary };
-        self.0.write(Method::PUT, "/traffic", &body).await.map_err(failed("setting the weight"))
+        self.0
+            .write(Method::PUT, "/traffic", &body)
+            .await
+            .map_err(failed("setting the weight"))
     }
 
     async fn observe(&self) -> Result<Option<Traffic>, PortError> {
-        let TrafficBody { canary } = self.0.read("/traffic").await.map_err(failed("reading the weight"))?;
+        let TrafficBody { canary } = self
+            .0
+            .read("/traffic")
+            .await
+            .map_err(failed("reading the weight"))?;
         Ok(Some(Traffic::Split(canary)))
     }
 }
@@ -46,11 +56,18 @@ pub(crate) struct HttpWorkload(pub(crate) Api);
 impl Workload for HttpWorkload {
     async fn apply(&self, want: &Wish) -> Result<(), PortError> {
         let body = WishBody::from(want);
-        self.0.write(Method::PUT, "/workload", &body).await.map_err(failed("setting the processes"))
+        self.0
+            .write(Method::PUT, "/workload", &body)
+            .await
+            .map_err(failed("setting the processes"))
     }
 
     async fn observe(&self) -> Result<Seen, PortError> {
-        let seen: SeenBody = self.0.read("/workload").await.map_err(failed("looking at the processes"))?;
+        let seen: SeenBody = self
+            .0
+            .read("/workload")
+            .await
+            .map_err(failed("looking at the processes"))?;
         Ok(seen.into())
     }
 }
@@ -63,11 +80,16 @@ pub(crate) struct MonitoringMetrics(pub(crate) Api);
 impl MetricSource for MonitoringMetrics {
     async fn measure(&self, ask: &Measure<'_>) -> Result<Sample, PortError> {
         let (from, to) = (ask.window.from.as_millis(), ask.window.to.as_millis());
-        let mut path = format!("/metrics-window?from={from}&to={to}&canary={}", ask.canary);
-        if let Some(primary) = ask.primary {
-            path.push_str(&format!("&primary={primary}"));
-        }
-        let window: WindowBody = self.0.read(&path).await.map_err(failed("asking the monitoring"))?;
+        let primary = ask.primary.map_or(String::new(), |it| format!("&primary={it}"));
+        let path = format!(
+            "/metrics-window?from={from}&to={to}&canary={}{primary}",
+            ask.canary
+        );
+        let window: WindowBody = self
+            .0
+            .read(&path)
+            .await
+            .map_err(failed("asking the monitoring"))?;
         Ok(sample(&ask.metric.name, &window))
     }
 }
@@ -77,14 +99,17 @@ fn sample(metric: &str, window: &WindowBody) -> Sample {
     let counted = |side: &SideBody| side.requests.filter(|it| it.total > 0);
     match metric {
         "request-success-rate" => match counted(&window.canary) {
-            Some(canary) => {
-                Sample::Counts { canary: tally(canary), primary: counted(&window.primary).map(tally) }
-            }
+            Some(canary) => Sample::Counts {
+                canary: tally(canary),
+                primary: counted(&window.primary).map(tally),
+            },
             None => Sample::Nothing(Nothing::NoData),
         },
         "request-duration" => match histogram(&window.canary) {
             Some(Ok(canary)) if canary.total() > 0 => {
-                let primary = histogram(&window.primary).and_then(Result::ok).filter(|it| it.total() > 0);
+                let primary = histogram(&window.primary)
+                    .and_then(Result::ok)
+                    .filter(|it| it.total() > 0);
                 Sample::Histogram { canary, primary }
             }
             Some(Ok(_)) | None => Sample::Nothing(Nothing::NoData),
@@ -95,13 +120,17 @@ fn sample(metric: &str, window: &WindowBody) -> Sample {
 }
 
 const fn tally(requests: RequestsBody) -> Tally {
-    Tally { total: requests.total, errors: requests.errors }
+    Tally {
+        total: requests.total,
+        errors: requests.errors,
+    }
 }
 
 /// In milliseconds, as the plan's bound is.
 fn histogram(side: &SideBody) -> Option<Result<Histogram, Nothing>> {
     let buckets = side.durations.as_ref()?;
-    let millis = |(bound, count): &(Option<f64>, u64)| (bound.map_or(f64::INFINITY, |it| it * 1_000.0), *count);
+    let millis =
+        |(bound, count): &(Option<f64>, u64)| (bound.map_or(f64::INFINITY, |it| it * 1_000.0), *count);
     Some(Histogram::new(buckets.iter().map(millis).collect()))
 }
 
@@ -111,7 +140,10 @@ pub(crate) struct HttpNotifier(pub(crate) Api);
 #[async_trait]
 impl Notifier for HttpNotifier {
     async fn send(&self, notice: &Notice) -> Result<(), PortError> {
-        self.0.write(Method::POST, "/notices", notice).await.map_err(failed("telling what happened"))
+        self.0
+            .write(Method::POST, "/notices", notice)
+            .await
+            .map_err(failed("telling what happened"))
     }
 }
 
@@ -129,13 +161,22 @@ mod tests {
 
     fn window(requests: Option<(u64, u64)>, durations: Option<&[(Option<f64>, u64)]>) -> WindowBody {
         let requests = requests.map(|(total, errors)| RequestsBody { total, errors });
-        let canary = SideBody { requests, durations: durations.map(<[_]>::to_vec) };
-        WindowBody { canary, primary: SideBody::default() }
+        let canary = SideBody {
+            requests,
+            durations: durations.map(<[_]>::to_vec),
+        };
+        WindowBody {
+            canary,
+            primary: SideBody::default(),
+        }
     }
 
     #[test]
     fn no_requests_are_nothing() {
-        for empty in [window(None, None), window(Some((0, 0)), Some(&[(Some(0.5), 0), (None, 0)]))] {
+        for empty in [
+            window(None, None),
+            window(Some((0, 0)), Some(&[(Some(0.5), 0), (None, 0)])),
+        ] {
             for metric in ["request-success-rate", "request-duration"] {
                 assert_eq!(sample(metric, &empty), Sample::Nothing(Nothing::NoData));
             }
@@ -146,15 +187,33 @@ mod tests {
     fn requests_are_counts_and_a_histogram_in_milliseconds() {
         let window = window(Some((20, 1)), Some(&[(Some(0.5), 19), (None, 20)]));
         let canary = Tally { total: 20, errors: 1 };
-        assert_eq!(sample("request-success-rate", &window), Sample::Counts { canary, primary: None });
+        assert_eq!(
+            sample("request-success-rate", &window),
+            Sample::Counts {
+                canary,
+                primary: None
+            }
+        );
         let canary = Histogram::new(vec![(500.0, 19), (f64::INFINITY, 20)]).unwrap();
-        assert_eq!(sample("request-duration", &window), Sample::Histogram { canary, primary: None });
+        assert_eq!(
+            sample("request-duration", &window),
+            Sample::Histogram {
+                canary,
+                primary: None
+            }
+        );
     }
 
     #[test]
     fn what_is_no_histogram_or_no_metric_is_unusable() {
         let broken = window(None, Some(&[(Some(0.5), 19)]));
-        assert!(matches!(sample("request-duration", &broken), Sample::Nothing(Nothing::Unusable(_))));
-        assert!(matches!(sample("requests", &broken), Sample::Nothing(Nothing::Unusable(_))));
+        assert!(matches!(
+            sample("request-duration", &broken),
+            Sample::Nothing(Nothing::Unusable(_))
+        ));
+        assert!(matches!(
+            sample("requests", &broken),
+            Sample::Nothing(Nothing::Unusable(_))
+        ));
     }
 }

@@ -105,8 +105,9 @@ impl Proxy {
 
     /// Listens on 127.0.0.1.
     pub(crate) async fn listen(&self, port: u16) -> Result<Listening, Error> {
-        let (listener, address) =
-            http::listen(port).await.map_err(|(address, source)| Error::Listen { address, source })?;
+        let (listener, address) = http::listen(port)
+            .await
+            .map_err(|(address, source)| Error::Listen { address, source })?;
         let (stop, mut stopped) = watch::channel(false);
         let proxy = self.clone();
         let answer = move |request| {
@@ -137,14 +138,21 @@ impl Proxy {
 
     /// From now on, this process is asked too.
     pub(crate) fn add(&self, side: Side, address: SocketAddr) -> Arc<Upstream> {
-        let upstream = Arc::new(Upstream { address, busy: AtomicUsize::new(0), idle: Notify::new() });
+        let upstream = Arc::new(Upstream {
+            address,
+            busy: AtomicUsize::new(0),
+            idle: Notify::new(),
+        });
         self.table().pool(side).upstreams.push(Arc::clone(&upstream));
         upstream
     }
 
     /// From now on, this process is not asked any more. What it was asked before may still be under way.
     pub(crate) fn remove(&self, side: Side, upstream: &Arc<Upstream>) {
-        self.table().pool(side).upstreams.retain(|it| !Arc::ptr_eq(it, upstream));
+        self.table()
+            .pool(side)
+            .upstreams
+            .retain(|it| !Arc::ptr_eq(it, upstream));
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -156,10 +164,16 @@ impl Proxy {
         let side = self.table().balance.next();
         let (mut head, body) = request.into_parts();
         strip(&mut head.headers);
-        let path = head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+        let path = head
+            .uri
+            .path_and_query()
+            .cloned()
+            .unwrap_or_else(|| PathAndQuery::from_static("/"));
         if head.method != Method::GET || !body.is_end_stream() {
             // Asking twice could do something twice.
-            let Some(lease) = self.lease(side, &[]) else { return trouble("no process takes requests") };
+            let Some(lease) = self.lease(side, &[]) else {
+                return trouble("no process takes requests");
+            };
             let mut request = Request::new(body);
             aim(&mut request, &head.method, &head.headers, lease.0.address, &path);
             return match self.0.streaming.request(request).await {
@@ -170,7 +184,9 @@ impl Proxy {
         let mut tried = Vec::new();
         let mut why = String::from("no process takes requests");
         for turn in 0..TRIES {
-            let Some(lease) = self.lease(side, &tried) else { break };
+            let Some(lease) = self.lease(side, &tried) else {
+                break;
+            };
             if turn == 1 {
                 self.0.retried.fetch_add(1, Ordering::Relaxed);
             }
@@ -196,13 +212,19 @@ impl Proxy {
         let body = body.collect().await.map_err(|it| chain(&it))?.to_bytes();
         strip(&mut head.headers);
         head.version = Version::HTTP_11;
-        Ok(Response::from_parts(head, Full::new(body).map_err(|never| match never {}).boxed_unsync()))
+        Ok(Response::from_parts(
+            head,
+            Full::new(body).map_err(|never| match never {}).boxed_unsync(),
+        ))
     }
 
     /// A process of the side that was not tried yet; when there is none, one of the primary.
     fn lease(&self, side: Side, tried: &[SocketAddr]) -> Option<Lease> {
         let mut table = self.table();
-        let upstream = table.pool(side).pick(tried).or_else(|| table.pool(Side::Primary).pick(tried))?;
+        let upstream = table
+            .pool(side)
+            .pick(tried)
+            .or_else(|| table.pool(Side::Primary).pick(tried))?;
         // Under the lock: whoever removes a process sees all the requests that it still has.
         upstream.busy.fetch_add(1, Ordering::SeqCst);
         Some(Lease(upstream))
@@ -254,7 +276,13 @@ impl Drop for Lease {
 }
 
 /// Makes a request one for this process.
-fn aim<B>(request: &mut Request<B>, method: &Method, headers: &HeaderMap, to: SocketAddr, path: &PathAndQuery) {
+fn aim<B>(
+    request: &mut Request<B>,
+    method: &Method,
+    headers: &HeaderMap,
+    to: SocketAddr,
+    path: &PathAndQuery,
+) {
     let mut parts = hyper::http::uri::Parts::default();
     parts.scheme = Some(Scheme::HTTP);
     parts.authority = Authority::try_from(to.to_string()).ok();
@@ -269,12 +297,21 @@ fn pass(answer: Response<Incoming>, lease: Lease) -> Response<AnyBody> {
     let (mut head, body) = answer.into_parts();
     strip(&mut head.headers);
     head.version = Version::HTTP_11;
-    Response::from_parts(head, Held { body, _lease: lease }.map_err(Into::into).boxed_unsync())
+    Response::from_parts(
+        head,
+        Held { body, _lease: lease }.map_err(Into::into).boxed_unsync(),
+    )
 }
 
 /// Takes out the headers that are about one connection only (RFC 9110 section 7.6.1).
 fn strip(headers: &mut HeaderMap) {
-    for name in [header::CONNECTION, header::TE, header::TRAILER, header::TRANSFER_ENCODING, header::UPGRADE] {
+    for name in [
+        header::CONNECTION,
+        header::TE,
+        header::TRAILER,
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+    ] {
         headers.remove(name);
     }
     headers.remove("keep-alive");
@@ -282,7 +319,9 @@ fn strip(headers: &mut HeaderMap) {
 }
 
 fn trouble(why: &str) -> Response<AnyBody> {
-    let body = Full::new(Bytes::from(format!("{why}\n"))).map_err(|never| match never {}).boxed_unsync();
+    let body = Full::new(Bytes::from(format!("{why}\n")))
+        .map_err(|never| match never {})
+        .boxed_unsync();
     let mut answer = Response::new(body);
     *answer.status_mut() = StatusCode::BAD_GATEWAY;
     let why = HeaderValue::from_str(why).unwrap_or(HeaderValue::from_static("unspeakable"));
@@ -300,7 +339,10 @@ impl Body for Held {
     type Data = Bytes;
     type Error = hyper::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         Pin::new(&mut self.body).poll_frame(context)
     }
 
@@ -315,6 +357,9 @@ impl Body for Held {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
     use super::*;
 
     fn proxy(primary: &[u16], canary: &[u16]) -> Proxy {
@@ -328,7 +373,10 @@ mod tests {
     }
 
     fn asked(proxy: &Proxy, side: Side, tried: &[u16]) -> Option<u16> {
-        let tried: Vec<_> = tried.iter().map(|it| SocketAddr::from(([127, 0, 0, 1], *it))).collect();
+        let tried: Vec<_> = tried
+            .iter()
+            .map(|it| SocketAddr::from(([127, 0, 0, 1], *it)))
+            .collect();
         proxy.lease(side, &tried).map(|it| it.0.address.port())
     }
 
@@ -346,7 +394,11 @@ mod tests {
         assert_eq!(asked(&proxy, Side::Canary, &[8]), Some(9));
         assert_eq!(asked(&proxy, Side::Canary, &[8, 9]), Some(1));
         assert_eq!(asked(&proxy, Side::Canary, &[8, 9, 1]), None);
-        assert_eq!(asked(&proxy, Side::Primary, &[1]), None, "the canary gets no more than its share");
+        assert_eq!(
+            asked(&proxy, Side::Primary, &[1]),
+            None,
+            "the canary gets no more than its share"
+        );
     }
 
     #[tokio::test]
@@ -360,5 +412,86 @@ mod tests {
         assert!(timeout(brief, upstream.drained()).await.is_err());
         drop(lease);
         assert!(timeout(brief, upstream.drained()).await.is_ok());
+    }
+
+    /// A process that reads a request, says this, and hangs up.
+    async fn process(says: &'static str) -> SocketAddr {
+        let (listener, address) = http::listen(0).await.unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = [0; 4_096];
+                let _ = stream.read(&mut request).await;
+                let _ = stream.write_all(says.as_bytes()).await;
+            }
+        });
+        address
+    }
+
+    const GOOD: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
+    const BROKEN: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhel";
+    const ERROR: &str = "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\nx-version: v2\r\n\r\n";
+
+    /// What the proxy answers when the primary and the canary, which gets everything, are such processes.
+    async fn answer(
+        primary: Option<&'static str>,
+        canary: &'static str,
+        method: &'static str,
+    ) -> (String, u64) {
+        let proxy = Proxy::new();
+        if let Some(primary) = primary {
+            proxy.add(Side::Primary, process(primary).await);
+        }
+        proxy.add(Side::Canary, process(canary).await);
+        proxy.set_weight(Weight::WHOLE);
+        let listening = proxy.listen(0).await.unwrap();
+        let mut stream = TcpStream::connect(listening.address).await.unwrap();
+        let request =
+            format!("{method} / HTTP/1.1\r\nhost: here\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        listening.stop().await;
+        (answer, proxy.retried())
+    }
+
+    #[tokio::test]
+    async fn a_request_whose_process_went_away_is_answered_by_another_one() {
+        for gone in ["", "HTTP/1.1 200 OK\r\nconte", BROKEN] {
+            let (answer, retried) = answer(Some(GOOD), gone, "GET").await;
+            assert!(
+                answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("hello"),
+                "{answer}"
+            );
+            assert_eq!(retried, 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_passed_on_whatever_it_says() {
+        let (answer, retried) = answer(Some(GOOD), ERROR, "GET").await;
+        assert!(
+            answer.starts_with("HTTP/1.1 500") && answer.contains("x-version: v2"),
+            "{answer}"
+        );
+        assert_eq!(retried, 0);
+    }
+
+    #[tokio::test]
+    async fn what_could_happen_twice_is_not_tried_again() {
+        let (answer, retried) = answer(Some(GOOD), "", "POST").await;
+        assert!(
+            answer.starts_with("HTTP/1.1 502") && answer.contains("x-proxy-trouble"),
+            "{answer}"
+        );
+        assert_eq!(retried, 0);
+    }
+
+    #[tokio::test]
+    async fn without_any_process_the_proxy_says_so() {
+        let (answer, _) = answer(None, "", "GET").await;
+        assert!(
+            answer.starts_with("HTTP/1.1 502") && answer.contains("x-proxy-trouble"),
+            "{answer}"
+        );
     }
 }

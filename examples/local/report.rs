@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 
 use crate::error::Error;
 use crate::load::{Book, StepReport};
-use crate::screen::{NAME, Screen};
+use crate::screen::{self, NAME};
 
 /// How it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -68,19 +68,55 @@ pub(crate) struct Transition {
 }
 
 /// A whole number where it is one: 10 and not 10.0.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 fn percent<S: Serializer>(weight: &Weight, out: S) -> Result<S::Ok, S::Error> {
     let hundredths = weight.as_hundredths();
-    if hundredths.is_multiple_of(100) { out.serialize_u16(hundredths / 100) } else { out.serialize_f64(weight.as_percent()) }
+    if hundredths.is_multiple_of(100) {
+        out.serialize_u16(hundredths / 100)
+    } else {
+        out.serialize_f64(weight.as_percent())
+    }
 }
 
 impl From<&Notice> for Transition {
     fn from(notice: &Notice) -> Self {
-        let Notice { at, phase, weight, reason, .. } = notice;
-        Self { at: at.to_string(), phase: *phase, weight: *weight, reason: reason.to_string() }
+        let Notice {
+            at,
+            phase,
+            weight,
+            reason,
+            ..
+        } = notice;
+        Self {
+            at: at.to_string(),
+            phase: *phase,
+            weight: *weight,
+            reason: reason.to_string(),
+        }
     }
 }
 
 impl Report {
+    /// A report in which nothing has happened.
+    pub(crate) fn new(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            error: None,
+            sent: 0,
+            failed: 0,
+            failures: BTreeMap::new(),
+            bad_answers: 0,
+            retried: 0,
+            skipped: 0,
+            longest_outage_ms: 0,
+            duration_ms: 0,
+            kills: 0,
+            weight_at_end: Weight::ZERO,
+            transitions: Vec::new(),
+            steps: Vec::new(),
+        }
+    }
+
     /// Puts the requests into a report.
     pub(crate) fn count(&mut self, book: &Book, outage: Duration) {
         self.sent = book.steps.iter().map(|it| it.sent).sum();
@@ -89,52 +125,86 @@ impl Report {
         self.bad_answers = book.steps.iter().map(|it| it.bad).sum();
         self.skipped = book.skipped;
         self.longest_outage_ms = u64::try_from(outage.as_millis()).unwrap_or(u64::MAX);
-        self.steps = book.steps.iter().filter(|it| it.sent > 0).map(crate::load::Step::report).collect();
+        self.steps = book
+            .steps
+            .iter()
+            .filter(|it| it.sent > 0)
+            .map(crate::load::Step::report)
+            .collect();
     }
 
     /// Whether a report could be written here: better known before the rollout than after it.
     pub(crate) fn check(path: &Path) -> Result<(), Error> {
-        fs::write(path, "").map_err(|source| Error::Report { path: path.to_owned(), source })
+        fs::write(path, "").map_err(|source| Error::Report {
+            path: path.to_owned(),
+            source,
+        })
     }
 
     /// Writes it as JSON.
     pub(crate) fn write(&self, path: &Path) -> Result<(), Error> {
-        let failed = |source| Error::Report { path: path.to_owned(), source };
+        let failed = |source| Error::Report {
+            path: path.to_owned(),
+            source,
+        };
         let text = serde_json::to_string_pretty(self).map_err(|it| failed(it.into()))?;
         fs::write(path, text + "\n").map_err(failed)
     }
 
     /// Shows it.
     pub(crate) fn show(&self) {
-        let Self { sent, failed, bad_answers, retried, skipped, longest_outage_ms, kills, .. } = self;
-        let line = |text: &str| Screen.line(text);
-        line("");
+        let Self {
+            sent,
+            failed,
+            bad_answers,
+            retried,
+            skipped,
+            longest_outage_ms,
+            kills,
+            ..
+        } = self;
+        screen::line("");
         let (what, seconds) = (self.what(), Duration::from_millis(self.duration_ms).as_secs_f64());
-        line(&format!("{NAME} {what}, after {seconds:.1} s."));
-        line("");
-        line(&format!("requests  {sent} sent, {failed} failed, longest outage {longest_outage_ms} ms"));
+        screen::line(&format!("{NAME} {what}, after {seconds:.1} s."));
+        screen::line("");
+        screen::line(&format!(
+            "requests  {sent} sent, {failed} failed, longest outage {longest_outage_ms} ms"
+        ));
         for (why, count) in &self.failures {
-            line(&format!("          {count} failed: {why}"));
+            screen::line(&format!("          {count} failed: {why}"));
         }
         for (count, what) in [
             (*bad_answers, "answered badly by the new version itself"),
-            (*retried, "tried again on another process, because the first one went away"),
+            (
+                *retried,
+                "tried again on another process, because the first one went away",
+            ),
             (*skipped, "not sent, because this machine could not keep up"),
         ] {
             if count > 0 {
-                line(&format!("          {count} {what}"));
+                screen::line(&format!("          {count} {what}"));
             }
         }
         if *kills > 0 {
-            line(&format!("          the controller was killed {kills} times"));
+            screen::line(&format!("          the controller was killed {kills} times"));
         }
-        line("");
-        line("WEIGHT    SENT  BY v2  BAD  FAILED  P50 ms  P99 ms");
+        screen::line("");
+        screen::line("WEIGHT    SENT  BY v2  BAD  FAILED  P50 ms  P99 ms");
         for step in &self.steps {
-            let StepReport { weight, sent, by_new_version, bad_answers, failed, p50_ms, p99_ms } = step;
+            let StepReport {
+                weight,
+                sent,
+                by_new_version,
+                bad_answers,
+                failed,
+                p50_ms,
+                p99_ms,
+            } = step;
             let millis = |it: &Option<f64>| it.map_or(String::from("-"), |it| format!("{it:.1}"));
             let (p50, p99) = (millis(p50_ms), millis(p99_ms));
-            line(&format!("{weight:>6}  {sent:>6} {by_new_version:>6} {bad_answers:>4} {failed:>7} {p50:>7} {p99:>7}"));
+            screen::line(&format!(
+                "{weight:>6}  {sent:>6} {by_new_version:>6} {bad_answers:>4} {failed:>7} {p50:>7} {p99:>7}"
+            ));
         }
     }
 

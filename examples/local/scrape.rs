@@ -29,14 +29,24 @@ pub(crate) fn parse(page: &str) -> Result<Vec<Series>, NoMetrics> {
         .enumerate()
         .map(|(at, line)| (at + 1, line.trim()))
         .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
-        .map(|(line, text)| series(text).map_err(|why| NoMetrics { line, why, text: text.chars().take(80).collect() }))
+        .map(|(line, text)| {
+            series(text).map_err(|why| NoMetrics {
+                line,
+                why,
+                text: text.chars().take(80).collect(),
+            })
+        })
         .collect()
 }
 
 fn series(text: &str) -> Result<Series, &'static str> {
-    let end = text.find(|it: char| it == '{' || it.is_whitespace()).ok_or("no value")?;
+    let end = text
+        .find(|it: char| it == '{' || it.is_whitespace())
+        .ok_or("no value")?;
     let (name, rest) = text.split_at(end);
-    let good = |first: bool, it: char| it.is_ascii_alphabetic() || "_:".contains(it) || !first && it.is_ascii_digit();
+    let good = |first: bool, it: char| {
+        it.is_ascii_alphabetic() || "_:".contains(it) || !first && it.is_ascii_digit()
+    };
     if name.is_empty() || !name.chars().enumerate().all(|(at, it)| good(at == 0, it)) {
         return Err("no name");
     }
@@ -47,7 +57,11 @@ fn series(text: &str) -> Result<Series, &'static str> {
     let value = rest.split_whitespace().next().ok_or("no value")?;
     // Rust reads `+Inf`, `-Inf` and `NaN` as Prometheus writes them.
     let value = value.parse().map_err(|_| "the value is no number")?;
-    Ok(Series { name: name.to_owned(), labels, value })
+    Ok(Series {
+        name: name.to_owned(),
+        labels,
+        value,
+    })
 }
 
 /// The labels up to the closing brace, and what comes after it.
@@ -59,7 +73,11 @@ fn labels(mut rest: &str) -> Result<(BTreeMap<String, String>, &str), &'static s
             return Ok((labels, rest));
         }
         let (name, quoted) = rest.split_once('=').ok_or("a label without a value")?;
-        let mut characters = quoted.trim_start().strip_prefix('"').ok_or("a label's value is not quoted")?.chars();
+        let mut characters = quoted
+            .trim_start()
+            .strip_prefix('"')
+            .ok_or("a label's value is not quoted")?
+            .chars();
         let mut value = String::new();
         loop {
             match characters.next().ok_or("a label's value does not end")? {
@@ -117,13 +135,23 @@ impl Counters {
                 "http_requests_total" => {
                     let requests = counters.requests.get_or_insert_default();
                     requests.total += count(series.value);
-                    if series.labels.get("code").is_some_and(|code| code.starts_with('5')) {
+                    if series
+                        .labels
+                        .get("code")
+                        .is_some_and(|code| code.starts_with('5'))
+                    {
                         requests.errors += count(series.value);
                     }
                 }
                 "http_request_duration_seconds_bucket" => {
-                    let Some(bound) = series.labels.get("le").and_then(|it| it.parse().ok()) else { continue };
-                    *counters.durations.get_or_insert_default().entry(Bound(bound)).or_default() += count(series.value);
+                    let Some(bound) = series.labels.get("le").and_then(|it| it.parse().ok()) else {
+                        continue;
+                    };
+                    *counters
+                        .durations
+                        .get_or_insert_default()
+                        .entry(Bound(bound))
+                        .or_default() += count(series.value);
                 }
                 _ => {}
             }
@@ -138,20 +166,38 @@ impl Counters {
         }
         let requests = self.requests.map(|now| {
             let before = before.requests.unwrap_or_default();
-            RequestsBody { total: now.total - before.total, errors: now.errors - before.errors }
+            RequestsBody {
+                total: now.total - before.total,
+                errors: now.errors - before.errors,
+            }
         });
         let rise = |(bound, count): (&Bound, &u64)| (*bound, count - before.at_most(*bound));
-        Self { requests, durations: self.durations.as_ref().map(|it| it.iter().map(rise).collect()) }
+        Self {
+            requests,
+            durations: self.durations.as_ref().map(|it| it.iter().map(rise).collect()),
+        }
     }
 
     fn fell_since(&self, before: &Self) -> bool {
-        let (now, then) = (self.requests.unwrap_or_default(), before.requests.unwrap_or_default());
+        let (now, then) = (
+            self.requests.unwrap_or_default(),
+            before.requests.unwrap_or_default(),
+        );
         let requests = self.requests.is_some() && (now.total < then.total || now.errors < then.errors);
-        requests || self.durations.iter().flatten().any(|(bound, count)| *count < before.at_most(*bound))
+        requests
+            || self
+                .durations
+                .iter()
+                .flatten()
+                .any(|(bound, count)| *count < before.at_most(*bound))
     }
 
     fn at_most(&self, bound: Bound) -> u64 {
-        self.durations.as_ref().and_then(|it| it.get(&bound)).copied().unwrap_or(0)
+        self.durations
+            .as_ref()
+            .and_then(|it| it.get(&bound))
+            .copied()
+            .unwrap_or(0)
     }
 
     /// Both together.
@@ -168,7 +214,11 @@ impl Counters {
 }
 
 /// A counter's value as a whole number; it is one up to 2^53.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, and NaN is 0")]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "saturates, and NaN is 0"
+)]
 const fn count(value: f64) -> u64 {
     value as u64
 }
@@ -197,7 +247,10 @@ http_request_duration_seconds_bucket{le="+Inf"} 19.0
     fn counted(total: u64, errors: u64, fast: u64) -> Counters {
         Counters {
             requests: Some(RequestsBody { total, errors }),
-            durations: Some(BTreeMap::from([(Bound(0.5), fast), (Bound(f64::INFINITY), total)])),
+            durations: Some(BTreeMap::from([
+                (Bound(0.5), fast),
+                (Bound(f64::INFINITY), total),
+            ])),
         }
     }
 
@@ -229,21 +282,34 @@ http_request_duration_seconds_bucket{le="+Inf"} 19.0
             ("{} 1", "no name"),
         ] {
             let page = format!("# fine\nup 1\n{text}\n");
-            assert_eq!(parse(&page), Err(NoMetrics { line: 3, why, text: text.to_owned() }));
+            assert_eq!(
+                parse(&page),
+                Err(NoMetrics {
+                    line: 3,
+                    why,
+                    text: text.to_owned()
+                })
+            );
         }
     }
 
     #[test]
     fn what_is_not_exported_is_missing_and_not_0() {
         assert_eq!(counters(""), Counters::default());
-        assert_eq!(counters("# TYPE http_requests counter\nup 1\n"), Counters::default());
+        assert_eq!(
+            counters("# TYPE http_requests counter\nup 1\n"),
+            Counters::default()
+        );
     }
 
     #[test]
     fn differences() {
         assert_eq!(counted(30, 3, 25).since(&counted(19, 2, 18)), counted(11, 1, 7));
         assert_eq!(counted(30, 3, 25).since(&Counters::default()), counted(30, 3, 25));
-        assert_eq!(Counters::default().since(&counted(19, 2, 18)), Counters::default());
+        assert_eq!(
+            Counters::default().since(&counted(19, 2, 18)),
+            Counters::default()
+        );
     }
 
     #[test]

@@ -7,36 +7,37 @@ use delivery_core::port::Clock;
 use delivery_core::rollout::Notice;
 use delivery_core::{Revision, Timestamp};
 
-/// Prints everything. Standard output may go away (`local | head`): the rollout goes on.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Screen;
-
 /// What is released.
 pub(crate) const NAME: &str = "my-service";
 
-impl Screen {
-    /// The table's head.
-    pub(crate) fn head(self) {
-        self.line(&format!("{:<10}  {:<12}  {:>6}  {:<20}  REASON", "NAME", "STATUS", "WEIGHT", "LASTTRANSITIONTIME"));
-    }
+/// The table's head.
+pub(crate) fn head() {
+    line(&format!(
+        "{:<10}  {:<12}  {:>6}  {:<20}  REASON",
+        "NAME", "STATUS", "WEIGHT", "LASTTRANSITIONTIME"
+    ));
+}
 
-    /// A row of the table.
-    pub(crate) fn row(self, notice: &Notice) {
-        let (phase, weight) = (notice.phase.to_string(), notice.weight.as_percent());
-        let reason = &notice.reason;
-        self.line(&format!("{NAME:<10}  {phase:<12}  {weight:>6}  {:<20}  {reason}", seconds(notice.at)));
-    }
+/// A row of the table.
+pub(crate) fn row(notice: &Notice) {
+    let (phase, weight) = (notice.phase.to_string(), notice.weight.as_percent());
+    // A row is a line, whatever somebody wrote into a command or a gate.
+    let reason = notice.reason.to_string().replace(char::is_control, " ");
+    line(&format!(
+        "{NAME:<10}  {phase:<12}  {weight:>6}  {:<20}  {reason}",
+        seconds(notice.at)
+    ));
+}
 
-    /// Something that happened beside the rollout.
-    pub(crate) fn remark(self, text: &str) {
-        self.line(&format!("{:<10}  - {text}", ""));
-    }
+/// Something that happened beside the rollout.
+pub(crate) fn remark(text: &str) {
+    line(&format!("{:<10}  - {text}", ""));
+}
 
-    /// Any line.
-    pub(crate) fn line(self, text: &str) {
-        let mut out = io::stdout().lock();
-        let _ = writeln!(out, "{text}").and_then(|()| out.flush());
-    }
+/// Any line. Standard output may go away (`local | head`): the rollout goes on.
+pub(crate) fn line(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 
 /// The present moment.
@@ -47,7 +48,8 @@ pub(crate) fn now() -> Timestamp {
 /// To the second, as Kubernetes writes it.
 fn seconds(at: Timestamp) -> String {
     let text = at.to_string();
-    text.split_once('.').map_or(text.clone(), |(seconds, _)| format!("{seconds}Z"))
+    text.split_once('.')
+        .map_or(text.clone(), |(seconds, _)| format!("{seconds}Z"))
 }
 
 /// The version that serves at the beginning.

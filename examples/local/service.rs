@@ -63,13 +63,17 @@ pub(crate) struct ServiceArgs {
 
 /// Serves until its standard input is closed, which also happens when whoever started it is gone.
 pub(crate) async fn run(args: ServiceArgs) -> Result<(), Error> {
-    let (listener, address) =
-        http::listen(0).await.map_err(|(address, source)| Error::Listen { address, source })?;
+    let (listener, address) = http::listen(0)
+        .await
+        .map_err(|(address, source)| Error::Listen { address, source })?;
     let service = Arc::new(Service::new(&args)?);
     let mut out = io::stdout();
     writeln!(out, "listening on {address}")
         .and_then(|()| out.flush())
-        .map_err(|source| Error::Io { doing: "tell the address that the service listens on", source })?;
+        .map_err(|source| Error::Io {
+            doing: "tell the address that the service listens on",
+            source,
+        })?;
     let answer = move |request| {
         let service = Arc::clone(&service);
         async move { service.answer(&request).await }
@@ -107,18 +111,38 @@ struct Service {
 
 impl Service {
     fn new(args: &ServiceArgs) -> Result<Self, Error> {
-        let version = HeaderValue::from_str(&args.revision)
-            .map_err(|_| Error::Usage(format!("{:?} cannot be a version: it is sent as a header", args.revision)))?;
+        let version = HeaderValue::from_str(&args.revision).map_err(|_| {
+            Error::Usage(format!(
+                "{:?} cannot be a version: it is sent as a header",
+                args.revision
+            ))
+        })?;
         let requests = Family::default();
         let buckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
         let durations = Histogram::new(buckets);
         let mut registry = Registry::default();
         if args.bad != Some(Bad::NoTraffic) {
-            registry.register("http_requests", "Requests by status code", Family::clone(&requests));
-            registry.register("http_request_duration_seconds", "How long requests took", durations.clone());
+            registry.register(
+                "http_requests",
+                "Requests by status code",
+                Family::clone(&requests),
+            );
+            registry.register(
+                "http_request_duration_seconds",
+                "How long requests took",
+                durations.clone(),
+            );
         }
         let (bad, crash_after) = (args.bad, args.crash_after);
-        Ok(Self { version, bad, crash_after, received: AtomicU64::new(0), requests, durations, registry })
+        Ok(Self {
+            version,
+            bad,
+            crash_after,
+            received: AtomicU64::new(0),
+            requests,
+            durations,
+            registry,
+        })
     }
 
     async fn answer(&self, request: &Request<Incoming>) -> Answer {
@@ -138,16 +162,24 @@ impl Service {
         // A few milliseconds, not always the same.
         sleep(Duration::from_millis(2 + number * 7 % 5)).await;
         let (status, text) = match self.bad {
-            Some(Bad::Errors) if number.is_multiple_of(20) => (StatusCode::INTERNAL_SERVER_ERROR, "out of luck\n"),
+            Some(Bad::Errors) if number.is_multiple_of(20) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "out of luck\n")
+            }
             Some(Bad::Latency) if number % 33 == 16 => {
                 sleep(Duration::from_millis(700)).await;
                 (StatusCode::OK, "hello, at last\n")
             }
             // The status of a process that aborted; without the core dump of one.
             Some(Bad::Crash) if number >= self.crash_after => std::process::exit(134),
-            Some(Bad::Errors | Bad::Latency | Bad::Crash | Bad::NoTraffic) | None => (StatusCode::OK, "hello\n"),
+            Some(Bad::Errors | Bad::Latency | Bad::Crash | Bad::NoTraffic) | None => {
+                (StatusCode::OK, "hello\n")
+            }
         };
-        self.requests.get_or_create(&Code { code: status.as_u16() }).inc();
+        self.requests
+            .get_or_create(&Code {
+                code: status.as_u16(),
+            })
+            .inc();
         self.durations.observe(begun.elapsed().as_secs_f64());
         http::text(status, text)
     }

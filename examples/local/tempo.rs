@@ -51,7 +51,11 @@ impl Tempo {
 
     /// After how many requests a process of `--bad crash` dies: while the canary gets its first traffic, and again before
     /// it counts as available.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some hundreds")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "some hundreds"
+    )]
     pub(crate) fn crash_after(self) -> u64 {
         (f64::from(self.rate) * self.interval.as_secs_f64() * 0.1) as u64
     }
@@ -62,8 +66,12 @@ impl Tempo {
     }
 
     /// The reference rollout: 10 % more per interval up to 50 %, success rate at least 99 %, P99 at most 500 ms.
-    pub(crate) fn plan(self, can: &Capabilities) -> Result<Plan, Error> {
-        let canary = Canary { step_weight: Some(10.0), max_weight: Some(50.0), ..Canary::default() };
+    pub(crate) fn plan(self, can: Capabilities) -> Result<Plan, Error> {
+        let canary = Canary {
+            step_weight: Some(10.0),
+            max_weight: Some(50.0),
+            ..Canary::default()
+        };
         let spec = Spec {
             interval: self.interval,
             metrics: vec![
@@ -75,7 +83,9 @@ impl Tempo {
             poll: Some(self.poll()),
             ..Spec::new(Strategy::Canary(canary))
         };
-        spec.compile(can).map(|(plan, _)| plan).map_err(|it| Error::Plan(it.to_string()))
+        spec.compile(&can)
+            .map(|(plan, _)| plan)
+            .map_err(|it| Error::Plan(it.to_string()))
     }
 }
 
@@ -97,7 +107,7 @@ mod tests {
     #[test]
     fn the_reference_rollout_is_a_plan() {
         let tempo = Tempo::new(Duration::from_secs(2), 300).unwrap();
-        let plan = tempo.plan(&capabilities()).unwrap();
+        let plan = tempo.plan(capabilities()).unwrap();
         assert_eq!(plan.timetable().shortest(), Duration::from_secs(16));
         assert!(tempo.limit() > plan.timetable().longest().unwrap());
     }
@@ -105,6 +115,9 @@ mod tests {
     #[test]
     fn too_few_requests_are_refused() {
         let error = Tempo::new(Duration::from_millis(500), 100).unwrap_err();
-        assert!(error.to_string().contains("50 in an interval of 500ms"), "{error}");
+        assert!(
+            error.to_string().contains("50 in an interval of 500ms"),
+            "{error}"
+        );
     }
 }

@@ -33,9 +33,15 @@ impl From<&Wish> for WishBody {
         let canary = match &wish.canary {
             CanaryWish::AsIs => CanaryBody::AsIs,
             CanaryWish::Down => CanaryBody::Down,
-            CanaryWish::Up { revision, scale } => CanaryBody::Up { revision: revision.clone(), scale: *scale },
+            CanaryWish::Up { revision, scale } => CanaryBody::Up {
+                revision: revision.clone(),
+                scale: *scale,
+            },
         };
-        Self { primary: wish.primary.clone(), canary }
+        Self {
+            primary: wish.primary.clone(),
+            canary,
+        }
     }
 }
 
@@ -61,14 +67,32 @@ pub(crate) struct PodsBody {
 
 impl From<PodsBody> for Pods {
     fn from(body: PodsBody) -> Self {
-        let PodsBody { revision, wanted, total, updated, available, unready_since } = body;
-        Self { revision, wanted, total, updated, available, unready_since }
+        let PodsBody {
+            revision,
+            wanted,
+            total,
+            updated,
+            available,
+            unready_since,
+        } = body;
+        Self {
+            revision,
+            wanted,
+            total,
+            updated,
+            available,
+            unready_since,
+        }
     }
 }
 
 impl From<SeenBody> for Seen {
     fn from(body: SeenBody) -> Self {
-        Self { target: Some(body.target), primary: Some(body.primary.into()), canary: Some(body.canary.into()) }
+        Self {
+            target: Some(body.target),
+            primary: Some(body.primary.into()),
+            canary: Some(body.canary.into()),
+        }
     }
 }
 

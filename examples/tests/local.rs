@@ -22,9 +22,16 @@ fn a_good_version_is_promoted() {
     ended.says("v2 is promoted");
     let steps = ended.report["steps"].as_array().unwrap();
     let by_new_version = steps.last().unwrap()["by_new_version"].as_u64();
-    assert_eq!(by_new_version, steps.last().unwrap()["sent"].as_u64(), "v2 answers everything in the end");
+    assert_eq!(
+        by_new_version,
+        steps.last().unwrap()["sent"].as_u64(),
+        "v2 answers everything in the end"
+    );
     for step in steps {
-        assert!(step["p50_ms"].as_f64() <= step["p99_ms"].as_f64() && step["p50_ms"].as_f64() > Some(1.0), "{step}");
+        assert!(
+            step["p50_ms"].as_f64() <= step["p99_ms"].as_f64() && step["p50_ms"].as_f64() > Some(1.0),
+            "{step}"
+        );
     }
 }
 
@@ -33,7 +40,11 @@ fn a_controller_that_is_killed_again_and_again_promotes_it_too() {
     let ended = local(&["--interval", "700ms", "--kill-controller"]).wait();
     ended.is_promoted();
     assert_eq!(ended.weights(), [10, 20, 30, 40, 50, 0]);
-    assert!(ended.report["kills"].as_u64().unwrap() >= 4, "{}", ended.report["kills"]);
+    assert!(
+        ended.report["kills"].as_u64().unwrap() >= 4,
+        "{}",
+        ended.report["kills"]
+    );
 }
 
 // Bad versions
@@ -47,7 +58,9 @@ fn a_version_with_errors_is_rolled_back() {
 
 #[test]
 fn a_slow_version_is_rolled_back() {
-    local(&["--bad", "latency", "--interval", "700ms"]).wait().is_rolled_back("request-duration");
+    local(&["--bad", "latency", "--interval", "700ms"])
+        .wait()
+        .is_rolled_back("request-duration");
 }
 
 #[test]
@@ -68,7 +81,11 @@ fn a_version_that_nobody_can_judge_is_rolled_back() {
 fn a_controller_that_is_killed_again_and_again_rolls_back_too() {
     let ended = local(&["--bad", "errors", "--interval", "700ms", "--kill-controller"]).wait();
     ended.is_rolled_back("request-success-rate");
-    assert!(ended.report["kills"].as_u64().unwrap() >= 4, "{}", ended.report["kills"]);
+    assert!(
+        ended.report["kills"].as_u64().unwrap() >= 4,
+        "{}",
+        ended.report["kills"]
+    );
 }
 
 // Faults
@@ -109,7 +126,11 @@ fn a_second_ctrl_c_ends_at_once() {
     signal("INT", running.child.id());
     let status = running.child.wait().unwrap();
     assert_eq!(status.code(), Some(2));
-    assert!(begun.elapsed() < Duration::from_millis(900), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_millis(900),
+        "{:?}",
+        begun.elapsed()
+    );
     running.leaves_nothing();
 }
 
@@ -136,6 +157,25 @@ fn a_state_that_cannot_be_kept_any_more_is_an_error_and_traffic_goes_back() {
     assert_eq!(ended.report["failed"], 0, "{}", ended.report);
 }
 
+// Promises
+
+#[test]
+fn its_ports_keep_what_they_promise() {
+    let program = env!("CARGO_BIN_EXE_local");
+    let _turn = Turn::take();
+    let out = Command::new(program).arg("contract").output().unwrap();
+    let said = String::from_utf8_lossy(&out.stdout);
+    assert_eq!(
+        (out.status.code(), out.stderr.as_slice()),
+        (Some(0), &b""[..]),
+        "{said}"
+    );
+    assert!(
+        said.contains("TrafficRouter") && said.contains("Workload") && said.contains("none failed"),
+        "{said}"
+    );
+}
+
 // Bad input
 
 #[test]
@@ -144,6 +184,7 @@ fn a_port_that_is_taken_is_an_error() {
     let address = taken.local_addr().unwrap();
     let ended = local(&["--port", &address.port().to_string()]).wait();
     ended.failed_because(&format!("cannot listen on {address}: "));
+    assert_eq!(ended.report["outcome"], "error");
 }
 
 #[test]
@@ -169,7 +210,11 @@ fn a_folder_that_cannot_keep_the_state_is_an_error() {
 fn a_report_that_cannot_be_written_is_an_error_before_anything_starts() {
     let folder = Folder::new();
     let file = folder.0.join("none/report.json");
-    let out = Command::new(env!("CARGO_BIN_EXE_local")).arg("--report").arg(&file).output().unwrap();
+    let out = Command::new(env!("CARGO_BIN_EXE_local"))
+        .arg("--report")
+        .arg(&file)
+        .output()
+        .unwrap();
     assert_eq!(out.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&out.stderr).starts_with("cannot write the report to "));
 }
@@ -179,7 +224,10 @@ fn wrong_options_are_an_error_and_not_a_rollback() {
     for (options, why) in [
         (&["--interval", "5"][..], "there is no unit"),
         (&["--interval", "10ms"], "expected 500ms to 1m"),
-        (&["--bad", "luck"], "possible values: errors, latency, crash, no-traffic"),
+        (
+            &["--bad", "luck"],
+            "possible values: errors, latency, crash, no-traffic",
+        ),
         (&["--interval", "500ms", "--rate", "100"], "too few to judge"),
         (&["--rate", "1"], "50..=2000"),
     ] {
@@ -209,7 +257,14 @@ fn local(options: &[&str]) -> Running {
         .spawn()
         .unwrap();
     let out = BufReader::new(child.stdout.take().unwrap());
-    Running { child, out, said: String::new(), program, folder, _turn: turn }
+    Running {
+        child,
+        out,
+        said: String::new(),
+        program,
+        folder,
+        _turn: turn,
+    }
 }
 
 /// The example at work; killed when it is dropped.
@@ -239,14 +294,30 @@ impl Running {
     fn wait(mut self) -> Ended {
         self.out.read_to_string(&mut self.said).unwrap();
         let mut complaints = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut complaints).unwrap();
+        self.child
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut complaints)
+            .unwrap();
         let status = self.child.wait().unwrap();
         self.leaves_nothing();
         let report = fs::read_to_string(self.folder.0.join("report.json")).unwrap_or_default();
         let report = serde_json::from_str(&report).unwrap_or_default();
-        let folders: Vec<_> = fs::read_dir(&self.folder.0).unwrap().map(|it| it.unwrap().file_name()).collect();
-        assert!(folders.iter().all(|it| it == "local" || it == "report.json"), "left over: {folders:?}");
-        Ended { status, said: std::mem::take(&mut self.said), complaints, report }
+        let folders: Vec<_> = fs::read_dir(&self.folder.0)
+            .unwrap()
+            .map(|it| it.unwrap().file_name())
+            .collect();
+        assert!(
+            folders.iter().all(|it| it == "local" || it == "report.json"),
+            "left over: {folders:?}"
+        );
+        Ended {
+            status,
+            said: std::mem::take(&mut self.said),
+            complaints,
+            report,
+        }
     }
 
     /// No process of it is left, or will be in a moment.
@@ -260,14 +331,20 @@ impl Running {
 
     /// Its processes that have this in their command line. There is no way to know without `/proc`.
     fn processes(&self, command: &str) -> Vec<u32> {
-        let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+        let Ok(entries) = fs::read_dir("/proc") else {
+            return Vec::new();
+        };
         let matches = |path: &Path| {
             let line = fs::read(path.join("cmdline")).unwrap_or_default();
             let line = String::from_utf8_lossy(&line).replace('\0', " ");
             fs::read_link(path.join("exe")).is_ok_and(|it| it == self.program) && line.contains(command)
         };
-        let paths = entries.filter_map(|it| Some(it.ok()?.path())).filter(|it| matches(it));
-        paths.filter_map(|it| it.file_name()?.to_str()?.parse().ok()).collect()
+        let paths = entries
+            .filter_map(|it| Some(it.ok()?.path()))
+            .filter(|it| matches(it));
+        paths
+            .filter_map(|it| it.file_name()?.to_str()?.parse().ok())
+            .collect()
     }
 }
 
@@ -290,25 +367,51 @@ struct Ended {
 impl Ended {
     fn is_promoted(&self) {
         self.nobody_noticed();
-        assert_eq!((self.status.code(), &self.report["outcome"]), (Some(0), &Value::from("promoted")), "{}", self.said);
+        assert_eq!(
+            (self.status.code(), &self.report["outcome"]),
+            (Some(0), &Value::from("promoted")),
+            "{}",
+            self.said
+        );
         assert_eq!(self.transition(-1)["phase"], "Succeeded");
     }
 
     fn is_rolled_back(&self, why: &str) {
         self.nobody_noticed();
-        assert_eq!((self.status.code(), &self.report["outcome"]), (Some(2), &Value::from("rolled_back")), "{}", self.said);
+        assert_eq!(
+            (self.status.code(), &self.report["outcome"]),
+            (Some(2), &Value::from("rolled_back")),
+            "{}",
+            self.said
+        );
         assert_eq!(self.transition(-1)["phase"], "Failed");
         assert_eq!(self.transition(-2)["phase"], "RollingBack");
-        assert!(self.transition(-2)["reason"].as_str().unwrap().contains(why), "{}", self.transition(-2));
+        assert!(
+            self.transition(-2)["reason"].as_str().unwrap().contains(why),
+            "{}",
+            self.transition(-2)
+        );
     }
 
     fn nobody_noticed(&self) {
-        assert_eq!(self.report["failed"], 0, "{}\n{}\n{:#}", self.said, self.complaints, self.report);
+        assert_eq!(
+            self.report["failed"], 0,
+            "{}\n{}\n{:#}",
+            self.said, self.complaints, self.report
+        );
         assert_eq!(self.report["longest_outage_ms"], 0);
         assert_eq!(self.report["weight_at_end"], 0);
-        assert!(self.report["sent"].as_u64() > Some(500), "{}", self.report["sent"]);
+        assert!(
+            self.report["sent"].as_u64() > Some(500),
+            "{}",
+            self.report["sent"]
+        );
         assert_eq!(self.complaints, "");
-        let ats = self.transitions().iter().map(|it| it["at"].as_str().unwrap()).collect::<Vec<_>>();
+        let ats = self
+            .transitions()
+            .iter()
+            .map(|it| it["at"].as_str().unwrap())
+            .collect::<Vec<_>>();
         assert!(ats.is_sorted() && ats.iter().all(|it| it.len() == 24), "{ats:?}");
     }
 
@@ -332,7 +435,11 @@ impl Ended {
 
     /// The weights, each once in a row, from the first traffic on.
     fn weights(&self) -> Vec<u64> {
-        let mut weights: Vec<_> = self.transitions().iter().map(|it| it["weight"].as_u64().unwrap()).collect();
+        let mut weights: Vec<_> = self
+            .transitions()
+            .iter()
+            .map(|it| it["weight"].as_u64().unwrap())
+            .collect();
         weights.dedup();
         weights.into_iter().skip_while(|it| *it == 0).collect()
     }
@@ -340,7 +447,10 @@ impl Ended {
 
 /// Without `unsafe`, the standard library can only kill.
 fn signal(name: &str, process: u32) {
-    let sent = Command::new("sh").args(["-c", &format!("kill -{name} {process}")]).status().unwrap();
+    let sent = Command::new("sh")
+        .args(["-c", &format!("kill -{name} {process}")])
+        .status()
+        .unwrap();
     assert!(sent.success());
 }
 

@@ -4,9 +4,18 @@ use std::process::Command;
 
 /// What an example prints; it must succeed, and complain about nothing.
 fn printed(example: &str) -> String {
-    let output = Command::new(example).output().expect("the example was built with this test");
-    let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
-    assert!(output.status.success() && err.is_empty(), "{}\n{out}\n{err}", output.status);
+    let output = Command::new(example)
+        .output()
+        .expect("the example was built with this test");
+    let (out, err) = (
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    );
+    assert!(
+        output.status.success() && err.is_empty(),
+        "{}\n{out}\n{err}",
+        output.status
+    );
     out
 }
 
@@ -14,7 +23,9 @@ fn printed(example: &str) -> String {
 fn tells(out: &str, story: &[&str]) {
     let mut rest = out;
     for text in story {
-        let Some((_, after)) = rest.split_once(text) else { panic!("{text:?} is not where it should be in\n{out}") };
+        let Some((_, after)) = rest.split_once(text) else {
+            panic!("{text:?} is not where it should be in\n{out}")
+        };
         rest = after;
     }
 }
@@ -23,8 +34,20 @@ fn tells(out: &str, story: &[&str]) {
 fn embed_promotes_the_new_revision() {
     let out = printed(env!("CARGO_BIN_EXE_embed"));
     let story = [
-        "STEP", "in all: ", "Initialized", "the primary runs what is wanted", "Progressing", "90/10", "80/20", "70/30",
-        "60/40", "50/50", "Promoting", "Finalising", "Succeeded", "100/0",
+        "STEP",
+        "in all: ",
+        "Initialized",
+        "the primary runs what is wanted",
+        "Progressing",
+        "90/10",
+        "80/20",
+        "70/30",
+        "60/40",
+        "50/50",
+        "Promoting",
+        "Finalising",
+        "Succeeded",
+        "100/0",
     ];
     tells(&out, &story);
 }
@@ -33,8 +56,12 @@ fn embed_promotes_the_new_revision() {
 fn custom_router_brings_every_split_into_force() {
     let out = printed(env!("CARGO_BIN_EXE_custom-router"));
     let story = [
-        "asked for 90/10", "90/10 in force", "asked for 50/50", "90/10 in force", "50/50 in force", "asked for 100/0",
-        "50/50 in force", "100/0 in force",
+        "asked for 90/10",
+        "90/10 in force",
+        "asked for 50/50",
+        "50/50 in force",
+        "asked for 100/0",
+        "100/0 in force",
     ];
     tells(&out, &story);
 }

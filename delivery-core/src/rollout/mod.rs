@@ -488,7 +488,8 @@ fn promotion<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, seen: &Observat
                 primary: Some(run.revision.clone()),
                 ..state.clone()
             };
-            return start(plan, &tried, newer, seen);
+            let why = Reason::NewerRevision { newer: newer.clone() };
+            return give_up(&tried, &run.revision, why, End::Superseded, seen);
         }
     }
     if let Some(settle) = plan

@@ -785,7 +785,7 @@ fn explored(spec: &Spec, first: Node, pinned: (usize, usize)) {
 fn a_canary_with_three_weights() {
     every_state_is_safe_and_comes_to_an_end(
         &spec(Strategy::Canary(canary(&[10.0, 30.0, 60.0]))),
-        (711_570, 10_761_950),
+        (1_471_718, 22_135_614),
     );
 }
 
@@ -795,7 +795,7 @@ fn blue_green() {
         iterations: 1,
         mirror: None,
     };
-    every_state_is_safe_and_comes_to_an_end(&spec(Strategy::BlueGreen(blue_green)), (299_034, 4_489_630));
+    every_state_is_safe_and_comes_to_an_end(&spec(Strategy::BlueGreen(blue_green)), (453_430, 6_802_613));
 }
 
 #[test]
@@ -806,7 +806,7 @@ fn an_a_b_test() {
     }];
     every_state_is_safe_and_comes_to_an_end(
         &spec(Strategy::AbTest(AbTest { iterations: 1, rules })),
-        (303_306, 4_563_326),
+        (456_250, 6_844_135),
     );
 }
 
@@ -816,7 +816,7 @@ fn copies_first() {
         share: 100.0,
         canary: canary(&[50.0]),
     };
-    every_state_is_safe_and_comes_to_an_end(&spec(Strategy::MirrorFirst(first)), (498_390, 7_527_136));
+    every_state_is_safe_and_comes_to_an_end(&spec(Strategy::MirrorFirst(first)), (889_330, 13_370_138));
 }
 
 #[test]
@@ -825,7 +825,7 @@ fn a_gradual_promotion() {
         step_weight_promotion: Some(50.0),
         ..canary(&[100.0])
     };
-    every_state_is_safe_and_comes_to_an_end(&spec(Strategy::Canary(gradual)), (301_130, 4_567_635));
+    every_state_is_safe_and_comes_to_an_end(&spec(Strategy::Canary(gradual)), (471_398, 7_133_551));
 }
 
 #[test]
@@ -845,7 +845,7 @@ fn gates_of_every_kind() {
         act: Some(Act::AtOnce),
         ..spec(Strategy::Canary(canary(&[50.0])))
     };
-    every_state_is_safe_and_comes_to_an_end(&gated, (575_126, 8_603_478));
+    every_state_is_safe_and_comes_to_an_end(&gated, (992_590, 14_821_474));
 }
 
 /// Bugs that were planted on purpose. A check that has never failed may be looking at the wrong side of a step.
