@@ -55,7 +55,7 @@ impl Chaos {
             (Moment::Returned, 1) => {
                 self.killer
                     .kill("when it has sent all traffic back to the primary")
-                    .await
+                    .await;
             }
             (Moment::Shifted | Moment::Measures | Moment::Promotes | Moment::Returned, _) => {}
         }

@@ -9,7 +9,7 @@ use delivery_core::host::{FileStore, SystemClock};
 use delivery_core::port::{Clock, Fault, Open, PortError};
 use delivery_core::rollout::Command;
 use delivery_core::{Ports, advance};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::error::{Error, chain};
 use crate::http::Api;
@@ -34,8 +34,8 @@ pub(crate) struct ControllerArgs {
     rate: u32,
 }
 
-/// How often something that passes may go wrong in a row.
-const PATIENCE: u32 = 20;
+/// How long the state may be impossible to keep, when that may pass: a full disk, most likely.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Runs the rollout until standard input is closed.
 pub(crate) async fn run(args: ControllerArgs) -> Result<(), Error> {
@@ -69,21 +69,21 @@ async fn control(args: ControllerArgs) -> Error {
     };
 
     let mut complaints = Complaints::default();
-    let mut failures = 0;
+    let mut failing = None;
     loop {
         // Orders are repeated as long as we live; the state knows those that it has carried out.
         let commands: Vec<Command> = api.read("/commands").await.unwrap_or_default();
         let pause = match advance(&plan, &ports, &commands).await {
             Ok(advanced) => {
-                failures = 0;
+                failing = None;
                 complaints.hear(&advanced.troubles);
                 let until = advanced.until.map(|it| it.since(SystemClock.now()));
                 // Nobody tells us that a process has died or an order was given: look now and then.
                 until.unwrap_or(tempo.poll()).min(tempo.poll())
             }
             Err(error) => {
-                failures += 1;
-                if error.fault == Fault::Permanent || failures >= PATIENCE {
+                let since = *failing.get_or_insert_with(Instant::now);
+                if error.fault == Fault::Permanent || since.elapsed() >= PATIENCE {
                     return Error::Port(error);
                 }
                 complaints.hear(&[error]);

@@ -24,8 +24,8 @@ pub(crate) enum Error {
         program: PathBuf,
         source: io::Error,
     },
-    #[error("the service did not become ready within {limit:?}: {why}")]
-    NotReady { limit: Duration, why: String },
+    #[error("the service does not come up: {0}")]
+    NotReady(String),
     #[error("cannot keep the rollout's state in {path}", path = path.display())]
     StateFolder { path: PathBuf, source: io::Error },
     #[error("cannot write the report to {path}", path = path.display())]

@@ -128,7 +128,7 @@ impl Pod {
 /// Why a process is no more.
 enum Ended {
     Told,
-    NotStarted(io::Error),
+    NotStarted(PathBuf, io::Error),
     Died(ExitStatus),
     Silent,
 }
@@ -137,7 +137,7 @@ impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Told => f.write_str("was told to stop"),
-            Self::NotStarted(error) => write!(f, "could not be started: {error}"),
+            Self::NotStarted(program, error) => write!(f, "cannot start {}: {error}", program.display()),
             Self::Died(status) => write!(f, "died ({status})"),
             Self::Silent => write!(f, "did not say within {START:?} where it listens"),
         }
@@ -183,7 +183,7 @@ impl Work {
         let started = now();
         let mut child = match self.command().spawn() {
             Ok(child) => child,
-            Err(error) => return Ended::NotStarted(error),
+            Err(error) => return Ended::NotStarted(self.recipe.program.clone(), error),
         };
         // Waiting for a child closes its standard input, if it is still there.
         let lifeline = child.stdin.take();
@@ -216,12 +216,13 @@ impl Work {
             match (beat, &upstream) {
                 (true, None) => {
                     upstream = Some(self.proxy.add(self.side, address));
+                    let ready = Ready {
+                        address,
+                        started,
+                        since: Instant::now(),
+                    };
                     self.note(|health| {
-                        health.ready = Some(Ready {
-                            address,
-                            started,
-                            since: Instant::now(),
-                        })
+                        health.ready = Some(ready);
                     });
                 }
                 (false, Some(sick)) => {

@@ -149,9 +149,10 @@ fn a_state_that_cannot_be_kept_any_more_is_an_error_and_traffic_goes_back() {
     let state = folder.0.join("state");
     let mut running = local(&["--interval", "700ms", "--state", state.to_str().unwrap()]);
     running.read_until("Progressing       10");
-    fs::remove_dir_all(&state).unwrap();
+    fs::rename(&state, folder.0.join("unmounted")).unwrap();
     let ended = running.wait();
-    ended.failed_because("the controller gave up: looking into");
+    ended.failed_because("the controller gave up: ");
+    ended.failed_because("the rollout's state");
     assert_eq!(ended.report["outcome"], "error");
     assert_eq!(ended.report["weight_at_end"], 0);
     assert_eq!(ended.report["failed"], 0, "{}", ended.report);
@@ -190,7 +191,7 @@ fn a_port_that_is_taken_is_an_error() {
 #[test]
 fn a_program_that_is_missing_is_an_error() {
     let ended = local(&["--program", "/nowhere/local"]).wait();
-    ended.failed_because("primary-1 (v1) could not be started: No such file");
+    ended.failed_because("(v1) cannot start /nowhere/local: No such file");
 }
 
 #[test]
