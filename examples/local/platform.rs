@@ -108,8 +108,8 @@ impl Platform {
                 .iter()
                 .find_map(|it| it.health().trouble);
             if Instant::now() >= until || why.is_some() {
-                let why = why.unwrap_or_else(|| String::from("it did not say that it is healthy"));
-                return Err(Error::NotReady { limit, why });
+                let silent = || format!("it did not say within {limit:?} that it is healthy");
+                return Err(Error::NotReady(why.unwrap_or_else(silent)));
             }
             sleep(Duration::from_millis(20)).await;
         }

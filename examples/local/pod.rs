@@ -208,7 +208,7 @@ impl Work {
                     if let Some(upstream) = upstream.take() {
                         self.proxy.remove(self.side, &upstream);
                     }
-                    return status.map_or_else(Ended::NotStarted, Ended::Died);
+                    return status.map_or_else(|it| Ended::NotStarted(self.recipe.program.clone(), it), Ended::Died);
                 }
                 () = told(&mut self.stopped) => break,
                 beat = watched.beat() => beat,

@@ -58,16 +58,19 @@ async fn release(options: &Options, tempo: Tempo) -> Result<(Report, Option<Erro
     let mut signals = Signals::new()?;
     let world = tokio::select! {
         world = World::start(options, tempo, &state) => world?,
-        // Whatever has been started ends with us.
-        () = signals.next() => return Ok((Report::new(Outcome::RolledBack), None)),
+        () = signals.next() => {
+            // Whatever has been started ends with us.
+            screen::line("interrupted before anything was released");
+            return Ok((Report::new(Outcome::RolledBack), None));
+        }
     };
     let end = world
         .release(tempo, &mut signals, state.temporary.as_deref())
         .await;
-    let status = if matches!(end, Ok(Outcome::Promoted)) {
-        0
-    } else {
-        2
+    let status = match end {
+        Ok(Outcome::Promoted) => 0,
+        Ok(Outcome::RolledBack) => 2,
+        Ok(Outcome::Error) | Err(_) => 1,
     };
     let (proxy, leftover) = (world.site.proxy.clone(), state.temporary.clone());
     tokio::spawn(async move {
