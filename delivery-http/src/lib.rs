@@ -1,0 +1,1 @@
+//! Gates, hooks, notifications and JSON metrics over HTTP for progressive delivery.
