@@ -1,1 +1,7 @@
 //! Gates, hooks, notifications and JSON metrics over HTTP for progressive delivery.
+
+pub mod client;
+mod error;
+
+pub use self::client::{Client, ClientBuilder, Endpoint};
+pub use self::error::{Cause, Error};

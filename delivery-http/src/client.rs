@@ -1,0 +1,243 @@
+//! Calls somebody else's server: bounded in time and size, tried again where that helps, and careful with whom it talks
+//! to.
+//!
+//! One [`Client`] is one pool of connections, for all rollouts of a process; cloning it is cheap. Whom it may call is
+//! the client's business ([`ClientBuilder`]), what it calls is an [`Endpoint`] that was checked when it was built, and
+//! one call is a [`Call`].
+//!
+//! | | |
+//! |---|---|
+//! | time | [`Limits::attempt`] for each attempt, the body included; [`Limits::total`] for all of them with the waits between |
+//! | tried again | no connection, one that broke off, no answer in time, 408, 429, 5xx except 501; waits 1 s, 2 s, 4 s to 30 s with up to as much again by chance, or what `Retry-After` says |
+//! | size | a body is read up to [`Limits::body`]; whoever goes on sending is not listened to |
+//! | redirects | up to 10; a secret goes to another host never; from https to http never |
+//! | secrets | in no log, no error, no `Debug`; blotted out where an answer repeats one |
+//!
+//! Proxies from the environment (`HTTPS_PROXY`, `NO_PROXY` …) are used, unless addresses are refused or
+//! [`direct`](ClientBuilder::direct) is asked for: behind a proxy nobody here sees an address.
+
+mod address;
+mod attempt;
+mod call;
+mod endpoint;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use backon::{ExponentialBuilder, Retryable};
+use delivery_core::port::Fault;
+use reqwest::redirect::Policy;
+
+use self::address::{Checked, is_refused};
+pub use self::call::{Call, Limits, Reply, Verification};
+pub use self::endpoint::Endpoint;
+use self::endpoint::{Allowed, address};
+use crate::error::{Cause, Error};
+
+/// How many redirects are followed.
+pub const REDIRECTS: usize = 10;
+
+/// The longest that a `Retry-After` is waited for.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// A pool of connections, and whom it may call. A clone is the same pool.
+///
+/// # Example
+/// ```
+/// use delivery_http::client::{Call, Client, Endpoint, Limits};
+///
+/// # async fn example() -> Result<(), delivery_http::Error> {
+/// let client = Client::builder().allow_hosts(["gate.example.com"])?.refuse_metadata_addresses().build()?;
+/// let gate = Endpoint::new("url", "https://gate.example.com/check")?;
+/// client.check("url", &gate)?;
+/// let reply = client.send(&Call::post(&gate).json(&serde_json::json!({ "name": "web" }))).await?;
+/// println!("{} {}", reply.status, reply.text());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Client(Arc<Pool>);
+
+struct Pool {
+    /// Checks certificates.
+    verifying: reqwest::Client,
+    /// Does not.
+    trusting: reqwest::Client,
+    rules: Rules,
+}
+
+/// Whom a client may call.
+#[derive(Clone, Debug, Default)]
+struct Rules {
+    allowed: Option<Vec<Allowed>>,
+    refuses_metadata: bool,
+}
+
+impl Client {
+    /// A client with other rules than none.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
+    }
+
+    /// A client that may call everybody.
+    ///
+    /// # Errors
+    /// [`Error::Setup`]: TLS could not be set up, as on a machine without certificates.
+    pub fn new() -> Result<Self, Error> {
+        Self::builder().build()
+    }
+
+    /// Whether this client may call that endpoint, as far as its URL tells; `field` names it in the error. To be asked
+    /// when something is built; every call asks again, with the address that the name leads to.
+    ///
+    /// # Errors
+    /// [`Error::Unusable`].
+    pub fn check(&self, field: &str, endpoint: &Endpoint) -> Result<(), Error> {
+        self.0.rules.check(&endpoint.url).map_err(|it| {
+            let expected = "a host that this client may call";
+            Error::unusable(field, it.to_string(), expected)
+        })
+    }
+
+    /// Makes a call, and tries again where that can help.
+    ///
+    /// # Errors
+    /// Whatever the last attempt met; an answer outside 200 to 299 is [`Error::Refused`].
+    pub async fn send(&self, call: &Call<'_>) -> Result<Reply, Error> {
+        let begun = Instant::now();
+        let left = || call.limits.total.saturating_sub(begun.elapsed());
+        let waits = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_secs(1))
+            .with_max_delay(Duration::from_secs(30))
+            .with_max_times(usize::try_from(call.limits.retries).unwrap_or(usize::MAX))
+            .with_jitter();
+        (|| self.attempt(call, call.limits.attempt.min(left())))
+            .retry(waits)
+            .sleep(tokio::time::sleep)
+            .when(|error| matches!(error.fault(), Fault::Transient { .. }))
+            .adjust(|error, wait| {
+                let wait = match error.fault() {
+                    Fault::Transient { after: Some(after) } => wait.map(|_| after.min(LONGEST_WAIT)),
+                    Fault::Transient { after: None } | Fault::Permanent => wait,
+                };
+                // An attempt that would have no time left is not begun: its predecessor's error says more.
+                wait.filter(|wait| *wait < left())
+            })
+            .notify(|error, wait| {
+                tracing::debug!(error = error as &dyn std::error::Error, ?wait, "trying again");
+            })
+            .await
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Client").field(&self.0.rules).finish()
+    }
+}
+
+impl Rules {
+    fn check(&self, url: &reqwest::Url) -> Result<(), Error> {
+        if let Some(allowed) = &self.allowed
+            && !allowed.iter().any(|it| it.matches(url))
+        {
+            return Err(Error::HostNotAllowed {
+                host: endpoint::origin(url),
+            });
+        }
+        match address(url) {
+            Some(address) if self.refuses_metadata && is_refused(address) => Err(Error::AddressRefused {
+                host: endpoint::origin(url),
+                address,
+            }),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// Sets up a [`Client`].
+#[derive(Debug, Default)]
+#[must_use]
+pub struct ClientBuilder {
+    rules: Rules,
+    direct: bool,
+    roots: Vec<reqwest::Certificate>,
+}
+
+impl ClientBuilder {
+    /// Nobody else is called, redirects included: `gate.example.com`, `*.example.com` for everything below it, either
+    /// with a port if only that one is meant.
+    ///
+    /// # Errors
+    /// [`Error::Unusable`] for something that is no such name.
+    pub fn allow_hosts<'a>(mut self, hosts: impl IntoIterator<Item = &'a str>) -> Result<Self, Error> {
+        let more = hosts
+            .into_iter()
+            .map(Allowed::new)
+            .collect::<Result<Vec<_>, _>>()?;
+        self.rules.allowed.get_or_insert_default().extend(more);
+        Ok(self)
+    }
+
+    /// Link-local addresses and those at which clouds give credentials to their machines are not called, whatever name
+    /// leads there. No proxy is used then.
+    pub const fn refuse_metadata_addresses(mut self) -> Self {
+        self.rules.refuses_metadata = true;
+        self
+    }
+
+    /// No proxy is used, whatever the environment says.
+    pub const fn direct(mut self) -> Self {
+        self.direct = true;
+        self
+    }
+
+    /// Trusts this certificate authority too, in PEM.
+    ///
+    /// # Errors
+    /// [`Error::Unusable`].
+    pub fn trust(mut self, field: &str, pem: &[u8]) -> Result<Self, Error> {
+        let roots = reqwest::Certificate::from_pem_bundle(pem)
+            .ok()
+            .filter(|it| !it.is_empty())
+            .ok_or_else(|| Error::unusable(field, "no certificate", "certificates in PEM"))?;
+        self.roots.extend(roots);
+        Ok(self)
+    }
+
+    /// The client.
+    ///
+    /// # Errors
+    /// [`Error::Setup`]: TLS could not be set up, as on a machine without certificates.
+    pub fn build(self) -> Result<Client, Error> {
+        let base = || {
+            let base = reqwest::Client::builder()
+                .redirect(Policy::none())
+                .retry(reqwest::retry::never())
+                .tls_certs_merge(self.roots.clone())
+                .user_agent(concat!("delivery-http/", env!("CARGO_PKG_VERSION")));
+            let base = if self.rules.refuses_metadata {
+                base.dns_resolver(Checked)
+            } else {
+                base
+            };
+            if self.direct || self.rules.refuses_metadata {
+                base.no_proxy()
+            } else {
+                base
+            }
+        };
+        let setup = |it: reqwest::Error| Error::Setup {
+            source: Cause::of(&it),
+        };
+        Ok(Client(Arc::new(Pool {
+            verifying: base().build().map_err(setup)?,
+            trusting: base()
+                .tls_danger_accept_invalid_certs(true)
+                .build()
+                .map_err(setup)?,
+            rules: self.rules,
+        })))
+    }
+}

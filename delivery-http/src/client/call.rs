@@ -1,0 +1,267 @@
+//! One call, and what comes back.
+
+use std::fmt;
+use std::time::Duration;
+
+use reqwest::Method;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+
+use super::Endpoint;
+use crate::error::Error;
+
+/// How long a call may take and how much it may bring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// For one attempt, from connecting to the last byte of the body. Default 10 s.
+    pub attempt: Duration,
+    /// For all attempts, with the waits between them.
+    pub total: Duration,
+    /// How often it is tried again. Default 0.
+    pub retries: u32,
+    /// How many bytes of a body are read. Default 64 KiB.
+    pub body: usize,
+}
+
+impl Limits {
+    /// So long for each attempt, tried again so often; altogether as long as that can take.
+    pub fn new(attempt: Duration, retries: u32) -> Self {
+        let waits = Duration::from_secs(60).saturating_mul(retries);
+        Self {
+            attempt,
+            total: attempt
+                .saturating_mul(retries.saturating_add(1))
+                .saturating_add(waits),
+            retries,
+            body: 64 * 1024,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::new(Duration::from_secs(10), 0)
+    }
+}
+
+/// Whether the other side's certificate counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Verification {
+    /// It must be valid, trusted, and for this host.
+    #[default]
+    Verified,
+    /// Any will do: Flagger's `disableTLS`. Anybody on the way can read and change the call.
+    Skipped,
+}
+
+/// One call.
+#[must_use]
+pub struct Call<'a> {
+    pub(super) method: Method,
+    pub(super) to: &'a Endpoint,
+    pub(super) headers: HeaderMap,
+    pub(super) secret_headers: HeaderMap,
+    /// What must not be repeated by anybody.
+    pub(super) secrets: Vec<SecretString>,
+    pub(super) body: Option<Vec<u8>>,
+    pub(super) limits: Limits,
+    pub(super) verification: Verification,
+}
+
+impl<'a> Call<'a> {
+    /// A call with this method.
+    pub fn new(method: Method, to: &'a Endpoint) -> Self {
+        Self {
+            method,
+            to,
+            headers: HeaderMap::new(),
+            secret_headers: HeaderMap::new(),
+            secrets: to.login.iter().map(|(_, password)| password.clone()).collect(),
+            body: None,
+            limits: Limits::default(),
+            verification: Verification::Verified,
+        }
+    }
+
+    /// Reads.
+    pub fn get(to: &'a Endpoint) -> Self {
+        Self::new(Method::GET, to)
+    }
+
+    /// Sends.
+    pub fn post(to: &'a Endpoint) -> Self {
+        Self::new(Method::POST, to)
+    }
+
+    /// With this body, as JSON. Something that JSON cannot say, such as a map whose keys are no strings, is sent as
+    /// `null`.
+    pub fn json(self, body: &impl Serialize) -> Self {
+        let text = serde_json::to_vec(body).unwrap_or_else(|_| b"null".to_vec());
+        self.body("application/json", text)
+    }
+
+    /// With this body.
+    pub fn body(mut self, content_type: &'static str, body: Vec<u8>) -> Self {
+        self.headers
+            .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        self.body = Some(body);
+        self
+    }
+
+    /// With this header, which is no secret.
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// With this header, whose value is a secret: it goes to no other host, and is blotted out where an answer repeats
+    /// it. `secret` is the part of the value that must stay one.
+    pub fn secret_header(mut self, name: HeaderName, mut value: HeaderValue, secret: &SecretString) -> Self {
+        value.set_sensitive(true);
+        self.secret_headers.insert(name, value);
+        self.secrets.push(secret.clone());
+        self
+    }
+
+    /// With `Authorization: Bearer`.
+    ///
+    /// # Errors
+    /// [`Error::Unusable`]: a token with characters that no header can have; `field` names it.
+    pub fn bearer(self, field: &str, token: &SecretString) -> Result<Self, Error> {
+        let value = secret_value(field, &format!("Bearer {}", token.expose_secret()))?;
+        Ok(self.secret_header(reqwest::header::AUTHORIZATION, value, token))
+    }
+
+    /// Within these limits.
+    pub const fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// With or without a look at the other side's certificate.
+    pub const fn verification(mut self, verification: Verification) -> Self {
+        self.verification = verification;
+        self
+    }
+}
+
+impl fmt::Debug for Call<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("method", &self.method)
+            .field("to", &self.to)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A header's value that is never shown; the error does not repeat it either.
+pub(crate) fn secret_value(field: &str, value: &str) -> Result<HeaderValue, Error> {
+    let mut value = HeaderValue::from_str(value).map_err(|_| {
+        Error::unusable(
+            field,
+            "a character that no header can have",
+            "visible ASCII characters in one line",
+        )
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// An answer with a status from 200 to 299.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The status.
+    pub status: u16,
+    /// Who answered: scheme, host and port.
+    pub from: String,
+    /// The body, or its beginning.
+    pub body: Vec<u8>,
+    /// Whether there is more than [`Limits::body`].
+    pub cut: bool,
+}
+
+impl Reply {
+    /// The whole body.
+    ///
+    /// # Errors
+    /// [`Error::TooLong`] when there is more than was read.
+    pub fn whole(&self) -> Result<&[u8], Error> {
+        if self.cut {
+            return Err(Error::TooLong {
+                host: self.from.clone(),
+                limit: self.body.len(),
+            });
+        }
+        Ok(&self.body)
+    }
+
+    /// The beginning of the body, in one line, as a person reads it.
+    pub fn text(&self) -> String {
+        shortened(&self.body, self.cut)
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply")
+            .field("status", &self.status)
+            .field("from", &self.from)
+            .field("bytes", &self.body.len())
+            .field("cut", &self.cut)
+            .finish()
+    }
+}
+
+/// How many characters of a body a person gets to read.
+const SHORT: usize = 256;
+
+/// The beginning of a body in one line.
+pub(super) fn shortened(body: &[u8], cut: bool) -> String {
+    let text = String::from_utf8_lossy(body);
+    let words: Vec<&str> = text
+        .split(|it: char| it.is_whitespace() || it.is_control())
+        .filter(|it| !it.is_empty())
+        .collect();
+    let line = words.join(" ");
+    match line.char_indices().nth(SHORT) {
+        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
+        None if cut => format!("{line}…"),
+        None => line,
+    }
+}
+
+/// The same text without these secrets.
+pub(super) fn blotted(text: String, secrets: &[SecretString]) -> String {
+    secrets
+        .iter()
+        .map(ExposeSecret::expose_secret)
+        // A very short one would blot out everything.
+        .filter(|it| it.len() >= 4)
+        .fold(text, |text, secret| text.replace(secret, "[secret]"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_shown_in_one_short_line() {
+        assert_eq!(shortened(b" not\r\n now\0 ", false), "not now");
+        assert_eq!(shortened(b"", false), "");
+        assert_eq!(shortened(b"\xff!", false), "\u{fffd}!");
+        assert_eq!(shortened("ä".repeat(256).as_bytes(), false), "ä".repeat(256));
+        assert_eq!(
+            shortened("ä".repeat(257).as_bytes(), false),
+            format!("{}…", "ä".repeat(256))
+        );
+        assert_eq!(shortened(b"begun", true), "begun…");
+    }
+
+    #[test]
+    fn the_total_covers_every_attempt() {
+        let limits = Limits::new(Duration::from_secs(5), 3);
+        assert!(limits.total >= Duration::from_secs(4 * 5 + 1 + 2 + 4));
+        assert_eq!(Limits::new(Duration::MAX, u32::MAX).total, Duration::MAX);
+    }
+}

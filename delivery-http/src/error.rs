@@ -1,0 +1,181 @@
+//! What can go wrong between here and somebody else's server.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use delivery_core::port::{Fault, PortError};
+
+/// Something that could not be done over HTTP.
+///
+/// No text holds a secret: of a URL only scheme, host and port are named, because the rest of it may be one, as in
+/// Slack's.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A value cannot be used. Found when something is built, before anything is called.
+    #[error("{field}: {found}; expected {expected}")]
+    Unusable {
+        /// The field, as the user wrote it, e.g. `webhooks[0].url`.
+        field: String,
+        /// What is wrong.
+        found: String,
+        /// What would be right.
+        expected: Cow<'static, str>,
+    },
+    /// The list of allowed hosts does not have this one.
+    #[error("{host} is not among the allowed hosts")]
+    HostNotAllowed {
+        /// Scheme, host and port.
+        host: String,
+    },
+    /// The host's name leads to an address that is refused.
+    #[error("{host} is at {address}, a link-local or metadata address, which is refused")]
+    AddressRefused {
+        /// The host.
+        host: String,
+        /// The address.
+        address: IpAddr,
+    },
+    /// No connection could be made.
+    #[error("could not reach {host}")]
+    Unreachable {
+        /// Scheme, host and port.
+        host: String,
+        /// Why.
+        source: Cause,
+    },
+    /// The other side's certificate is not trusted, or it does not speak TLS.
+    #[error("no trusted connection to {host}")]
+    Tls {
+        /// Scheme, host and port.
+        host: String,
+        /// Why.
+        source: Cause,
+    },
+    /// The connection ended before the answer was complete, or what came was not HTTP.
+    #[error("{host} broke off its answer")]
+    CutOff {
+        /// Scheme, host and port.
+        host: String,
+        /// Why.
+        source: Cause,
+    },
+    /// The answer was not complete in time.
+    #[error("no complete answer from {host} within {limit:?}")]
+    TimedOut {
+        /// Scheme, host and port.
+        host: String,
+        /// The time that it had.
+        limit: Duration,
+    },
+    /// Every answer points somewhere else.
+    #[error("{host} redirects more than {limit} times")]
+    Redirects {
+        /// Scheme, host and port of the first.
+        host: String,
+        /// How many are followed.
+        limit: usize,
+    },
+    /// The answer has a status outside 200 to 299.
+    #[error("{host} answered {status}{}", Quoted(.said))]
+    Refused {
+        /// Scheme, host and port.
+        host: String,
+        /// The status.
+        status: u16,
+        /// The beginning of the body; secrets that it repeats are blotted out.
+        said: String,
+        /// How long to wait, when the other side said so.
+        after: Option<Duration>,
+    },
+    /// The body is longer than what is read.
+    #[error("the answer of {host} is longer than {limit} bytes")]
+    TooLong {
+        /// Scheme, host and port.
+        host: String,
+        /// How much is read.
+        limit: usize,
+    },
+    /// The connections could not be set up at all.
+    #[error("HTTP could not be set up")]
+    Setup {
+        /// Why.
+        source: Cause,
+    },
+}
+
+impl Error {
+    /// Whether trying again can help.
+    pub const fn fault(&self) -> Fault {
+        match self {
+            Self::Unreachable { .. } | Self::CutOff { .. } | Self::TimedOut { .. } => {
+                Fault::Transient { after: None }
+            }
+            Self::Refused {
+                status: 408 | 429 | 500 | 502..,
+                after,
+                ..
+            } => Fault::Transient { after: *after },
+            Self::Unusable { .. }
+            | Self::HostNotAllowed { .. }
+            | Self::AddressRefused { .. }
+            | Self::Tls { .. }
+            | Self::Redirects { .. }
+            | Self::Refused { .. }
+            | Self::TooLong { .. }
+            | Self::Setup { .. } => Fault::Permanent,
+        }
+    }
+
+    /// The same, for a port: `doing` says what was being done, with the object.
+    pub fn at_port(self, doing: impl Into<Cow<'static, str>>) -> PortError {
+        PortError {
+            fault: self.fault(),
+            doing: doing.into(),
+            source: Box::new(self),
+        }
+    }
+
+    pub(crate) fn unusable(
+        field: impl Into<String>,
+        found: impl Into<String>,
+        expected: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self::Unusable {
+            field: field.into(),
+            found: found.into(),
+            expected: expected.into(),
+        }
+    }
+}
+
+/// The innermost cause of a failure on the wire. What lies between says nothing that [`Error`] does not, and would name
+/// the URL.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Cause(String);
+
+impl Cause {
+    pub(crate) fn of(error: &(dyn std::error::Error + 'static)) -> Self {
+        let mut innermost = error;
+        while let Some(cause) = innermost.source() {
+            innermost = cause;
+        }
+        Self(innermost.to_string())
+    }
+}
+
+/// A body in an error's text, if there is one.
+struct Quoted<'a>(&'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            write!(f, ": {}", self.0)
+        }
+    }
+}
