@@ -98,6 +98,42 @@ pub enum Error {
         /// How much is read.
         limit: usize,
     },
+    /// The answer is fine by its status, and says otherwise.
+    #[error("{host} declined: {said}")]
+    Declined {
+        /// Scheme, host and port.
+        host: String,
+        /// What it said.
+        said: String,
+    },
+    /// A receiver got as many messages as it may.
+    #[error("as many messages as its rate allows; the next one in {left:.0?}")]
+    TooMany {
+        /// How long until the next one.
+        left: Duration,
+    },
+    /// A receiver failed a moment ago and is left alone.
+    #[error("left alone for {left:.0?} more, because {why}")]
+    Resting {
+        /// For how long.
+        left: Duration,
+        /// What it failed with.
+        why: String,
+    },
+    /// A receiver was not told.
+    #[error("{receiver} was not told")]
+    Receiver {
+        /// Its name.
+        receiver: String,
+        /// Why.
+        source: Box<Self>,
+    },
+    /// Several receivers were not told.
+    #[error("{}", Listed(failed))]
+    Several {
+        /// Which, and why.
+        failed: Vec<Self>,
+    },
     /// The connections could not be set up at all.
     #[error("HTTP could not be set up")]
     Setup {
@@ -108,7 +144,7 @@ pub enum Error {
 
 impl Error {
     /// Whether trying again can help.
-    pub const fn fault(&self) -> Fault {
+    pub fn fault(&self) -> Fault {
         match self {
             Self::Unreachable { .. } | Self::CutOff { .. } | Self::TimedOut { .. } => {
                 Fault::Transient { after: None }
@@ -118,12 +154,16 @@ impl Error {
                 after,
                 ..
             } => Fault::Transient { after: *after },
+            Self::TooMany { left } | Self::Resting { left, .. } => Fault::Transient { after: Some(*left) },
+            Self::Receiver { source, .. } => source.fault(),
+            Self::Several { failed } => soonest(failed),
             Self::Unusable { .. }
             | Self::HostNotAllowed { .. }
             | Self::AddressRefused { .. }
             | Self::Tls { .. }
             | Self::Redirects { .. }
             | Self::Refused { .. }
+            | Self::Declined { .. }
             | Self::TooLong { .. }
             | Self::Setup { .. } => Fault::Permanent,
         }
@@ -148,6 +188,38 @@ impl Error {
             found: found.into(),
             expected: expected.into(),
         }
+    }
+}
+
+/// When the first of them may succeed.
+fn soonest(failed: &[Error]) -> Fault {
+    let transient = |it: &Error| match it.fault() {
+        Fault::Transient { after } => Some(after),
+        Fault::Permanent => None,
+    };
+    match failed.iter().filter_map(transient).min() {
+        Some(after) => Fault::Transient { after },
+        None => Fault::Permanent,
+    }
+}
+
+/// Several errors, each with its causes, as one sentence.
+struct Listed<'a>(&'a [Error]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, error) in self.0.iter().enumerate() {
+            if at > 0 {
+                f.write_str("; ")?;
+            }
+            write!(f, "{error}")?;
+            let mut cause = std::error::Error::source(error);
+            while let Some(error) = cause {
+                write!(f, ": {error}")?;
+                cause = error.source();
+            }
+        }
+        Ok(())
     }
 }
 

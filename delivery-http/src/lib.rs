@@ -2,6 +2,7 @@
 
 pub mod client;
 mod error;
+pub mod notify;
 
 pub use self::client::{Client, ClientBuilder, Endpoint};
 pub use self::error::{Cause, Error};

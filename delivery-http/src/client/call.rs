@@ -133,6 +133,12 @@ impl<'a> Call<'a> {
         Ok(self.secret_header(reqwest::header::AUTHORIZATION, value, token))
     }
 
+    /// Nobody repeats these either.
+    pub(crate) fn hide(mut self, secrets: &[SecretString]) -> Self {
+        self.secrets.extend_from_slice(secrets);
+        self
+    }
+
     /// Within these limits.
     pub const fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;

@@ -64,6 +64,30 @@ impl Endpoint {
             .set_path(&format!("{before}/{}", path.trim_start_matches('/')));
         joined
     }
+
+    /// Whether the path ends so.
+    pub(crate) fn ends_with(&self, path: &str) -> bool {
+        self.url.path().trim_end_matches('/').ends_with(path)
+    }
+
+    /// What may be a secret of the URL: its path, the longer parts of that, and the values of the query.
+    pub(crate) fn secrets(&self) -> Vec<SecretString> {
+        let path = self.url.path();
+        let parts = path.split('/').filter(|it| it.len() > 8);
+        let values = self.url.query_pairs().map(|(_, value)| value.into_owned());
+        let query = self.url.query().into_iter().flat_map(|it| it.split(['&', '=']));
+        // The longest first, so that no part of one is left over.
+        let mut all: Vec<String> = std::iter::once(path)
+            .chain(parts)
+            .chain(query)
+            .map(str::to_owned)
+            .collect();
+        all.extend(values);
+        all.retain(|it| it.len() > 3);
+        all.sort_by_key(|it| std::cmp::Reverse(it.len()));
+        all.dedup();
+        all.into_iter().map(SecretString::from).collect()
+    }
 }
 
 impl fmt::Debug for Endpoint {

@@ -1,0 +1,200 @@
+//! What a JSON value measures.
+
+use delivery_core::analysis::{Nothing, Sample, Tally};
+use serde_json::{Map, Value};
+
+/// The sample that a value is. The module above has the table.
+///
+/// # Errors
+/// Why there is none.
+pub(super) fn sample(value: &Value) -> Result<Sample, Nothing> {
+    let Value::Object(members) = value else {
+        return number(value).map(Sample::Value);
+    };
+    match names(members).as_slice() {
+        ["canary", "primary"] | ["canary"] => both(members),
+        ["errors", "total"] => Ok(Sample::Counts {
+            canary: tally(members)?,
+            primary: None,
+        }),
+        names => Err(Nothing::Unusable(format!(
+            "an object with {}, where there should be a number, canary and primary, or total and errors",
+            if names.is_empty() { String::from("nothing in it") } else { names.join(", ") }
+        ))),
+    }
+}
+
+/// In alphabetical order.
+fn names(members: &Map<String, Value>) -> Vec<&str> {
+    let mut names: Vec<&str> = members.keys().map(String::as_str).collect();
+    names.sort_unstable();
+    names
+}
+
+fn both(members: &Map<String, Value>) -> Result<Sample, Nothing> {
+    let (canary, primary) = (members.get("canary"), members.get("primary"));
+    let canary = canary.unwrap_or(&Value::Null);
+    let primary = primary.filter(|it| !it.is_null());
+    if let Value::Object(canary) = canary {
+        let primary = match primary {
+            Some(Value::Object(primary)) => Some(strict(primary)?),
+            Some(_) => return Err(unlike()),
+            None => None,
+        };
+        return Ok(Sample::Counts {
+            canary: strict(canary)?,
+            primary,
+        });
+    }
+    let canary = number(canary)?;
+    let Some(primary) = primary else {
+        return Err(Nothing::NoPrimary);
+    };
+    if primary.is_object() {
+        return Err(unlike());
+    }
+    Ok(Sample::Pair {
+        canary,
+        primary: number(primary)?,
+    })
+}
+
+fn unlike() -> Nothing {
+    Nothing::Unusable(String::from("canary and primary are not of the same kind"))
+}
+
+fn strict(members: &Map<String, Value>) -> Result<Tally, Nothing> {
+    match names(members).as_slice() {
+        ["errors", "total"] => tally(members),
+        names => Err(Nothing::Unusable(format!("counts with {}, where there should be total and errors", names.join(", ")))),
+    }
+}
+
+fn tally(members: &Map<String, Value>) -> Result<Tally, Nothing> {
+    let total = count("total", members.get("total"))?;
+    let errors = count("errors", members.get("errors"))?;
+    if total == 0 {
+        return Err(Nothing::NoData);
+    }
+    if errors > total {
+        return Err(Nothing::Unusable(format!("{errors} errors in {total} requests")));
+    }
+    Ok(Tally { total, errors })
+}
+
+/// The largest number up to which a double knows every whole one.
+const EXACT: u64 = 1 << 53;
+
+fn count(name: &str, value: Option<&Value>) -> Result<u64, Nothing> {
+    match value {
+        None | Some(Value::Null) => Err(Nothing::NoData),
+        Some(value) => value.as_u64().filter(|it| *it <= EXACT).ok_or_else(|| {
+            let found = kind(value);
+            Nothing::Unusable(format!("{name} is {found}, where there should be a whole number up to 2^53"))
+        }),
+    }
+}
+
+fn number(value: &Value) -> Result<f64, Nothing> {
+    let number = match value {
+        Value::Null => return Err(Nothing::NoData),
+        Value::Bool(yes) => f64::from(u8::from(*yes)),
+        Value::Number(number) => number.as_f64().ok_or_else(|| Nothing::Unusable(kind(value)))?,
+        Value::String(text) => text.trim().parse().map_err(|_| Nothing::Unusable(kind(value)))?,
+        Value::Array(_) | Value::Object(_) => return Err(Nothing::Unusable(kind(value))),
+    };
+    if number.is_nan() { Err(Nothing::NotANumber) } else { Ok(number) }
+}
+
+/// What it is, in words.
+fn kind(value: &Value) -> String {
+    match value {
+        Value::Null => String::from("null"),
+        Value::Bool(yes) => yes.to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) if text.trim().is_empty() => String::from("an empty text"),
+        Value::String(text) => {
+            let short: String = text.chars().take(40).collect();
+            let more = if text.chars().count() > 40 { "…" } else { "" };
+            format!("the text {short:?}{more}, which is no number")
+        }
+        Value::Array(values) => format!("an array of {}", values.len()),
+        Value::Object(_) => String::from("an object"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_value_measures_what_the_table_says() {
+        let tally = |total, errors| Tally { total, errors };
+        for (value, measures) in [
+            (json!(12.5), Sample::Value(12.5)),
+            (json!(-3), Sample::Value(-3.0)),
+            (json!(0), Sample::Value(0.0)),
+            (json!(u64::MAX), Sample::Value(18_446_744_073_709_552_000.0)),
+            (json!("99.5"), Sample::Value(99.5)),
+            (json!(" 1e3 "), Sample::Value(1_000.0)),
+            (json!("+Inf"), Sample::Value(f64::INFINITY)),
+            (json!(true), Sample::Value(1.0)),
+            (json!(false), Sample::Value(0.0)),
+            (json!({ "canary": 1, "primary": "2" }), Sample::Pair { canary: 1.0, primary: 2.0 }),
+            (json!({ "total": 100, "errors": 0 }), Sample::Counts { canary: tally(100, 0), primary: None }),
+            (
+                json!({ "canary": { "total": 10, "errors": 1 }, "primary": { "total": 90, "errors": 0 } }),
+                Sample::Counts { canary: tally(10, 1), primary: Some(tally(90, 0)) },
+            ),
+            (
+                json!({ "canary": { "total": 10, "errors": 1 }, "primary": null }),
+                Sample::Counts { canary: tally(10, 1), primary: None },
+            ),
+            (json!({ "canary": { "total": 10, "errors": 1 } }), Sample::Counts { canary: tally(10, 1), primary: None }),
+        ] {
+            assert_eq!(sample(&value), Ok(measures), "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_measurement_is_never_a_number() {
+        for (value, why) in [
+            (json!(null), Nothing::NoData),
+            (json!("NaN"), Nothing::NotANumber),
+            (json!("nan"), Nothing::NotANumber),
+            (json!({ "canary": "NaN", "primary": 1 }), Nothing::NotANumber),
+            (json!({ "canary": 1, "primary": null }), Nothing::NoPrimary),
+            (json!({ "canary": 1 }), Nothing::NoPrimary),
+            (json!({ "canary": null, "primary": 1 }), Nothing::NoData),
+            (json!({ "total": 0, "errors": 0 }), Nothing::NoData),
+            (json!({ "total": null, "errors": 0 }), Nothing::NoData),
+            (json!({ "total": 10, "errors": null }), Nothing::NoData),
+            (json!({ "canary": { "total": 0, "errors": 0 }, "primary": null }), Nothing::NoData),
+        ] {
+            assert_eq!(sample(&value), Err(why), "{value}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_can_use_is_said_in_words() {
+        for (value, says) in [
+            (json!(""), "an empty text"),
+            (json!("n/a"), "the text \"n/a\", which is no number"),
+            (json!("0x10"), "the text \"0x10\", which is no number"),
+            (json!("1,5"), "the text \"1,5\", which is no number"),
+            (json!([1]), "an array of 1"),
+            (json!({}), "an object with nothing in it, where there should be a number, canary and primary, or total and errors"),
+            (json!({ "value": 1 }), "an object with value, where there should be a number, canary and primary, or total and errors"),
+            (json!({ "total": 1, "errors": 2 }), "2 errors in 1 requests"),
+            (json!({ "total": 1.5, "errors": 0 }), "total is 1.5, where there should be a whole number up to 2^53"),
+            (json!({ "total": -1, "errors": 0 }), "total is -1, where there should be a whole number up to 2^53"),
+            (json!({ "canary": 1, "primary": { "total": 1, "errors": 0 } }), "canary and primary are not of the same kind"),
+            (json!({ "canary": { "total": 1, "errors": 0 }, "primary": 1 }), "canary and primary are not of the same kind"),
+            (json!({ "canary": { "total": 1 } }), "counts with total, where there should be total and errors"),
+        ] {
+            assert_eq!(sample(&value), Err(Nothing::Unusable(says.into())), "{value}");
+        }
+    }
+}

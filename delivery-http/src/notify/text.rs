@@ -1,0 +1,133 @@
+//! Texts as a receiver can take them: one line, no longer than it allows, and nothing in them that it would obey.
+
+/// How a character is written in a format; none: as it is.
+pub(super) type Form = fn(char) -> Option<&'static str>;
+
+/// As it is.
+pub(super) const PLAIN: Form = |_| None;
+
+/// Slack reads `<...>` as a link or a mention, and these three
+/// [escapes](https://docs.slack.dev/messaging/formatting-message-text#escaping) as the characters themselves.
+pub(super) const SLACK: Form = |it| match it {
+    '&' => Some("&amp;"),
+    '<' => Some("&lt;"),
+    '>' => Some("&gt;"),
+    _ => None,
+};
+
+/// HTML, in text and in attributes.
+pub(super) const HTML: Form = |it| match it {
+    '"' => Some("&quot;"),
+    '\'' => Some("&#39;"),
+    it => SLACK(it),
+};
+
+/// Markdown that calls people: an invisible space keeps `@everyone` and `[text](link)` from being read as such.
+pub(super) const MENTIONS: Form = |it| match it {
+    '@' => Some("@\u{200b}"),
+    ']' => Some("]\u{200b}"),
+    _ => None,
+};
+
+/// Markdown and HTML mixed.
+pub(super) const MARKUP: Form = |it| match it {
+    ']' => Some("]\u{200b}"),
+    it => SLACK(it),
+};
+
+/// The text in one line of at most `limit` characters, each written as the format wants it. What is left out is marked
+/// with `…`.
+pub(super) fn fitted(text: &str, limit: usize, form: Form) -> String {
+    let mut fitted = String::new();
+    let (mut used, mut room) = (0_usize, 0);
+    for it in one_line(text) {
+        let before = fitted.len();
+        match form(it) {
+            Some(written) => fitted.push_str(written),
+            None => fitted.push(it),
+        }
+        used = used.saturating_add(fitted.get(before..).map_or(0, |it| it.chars().count()));
+        if used > limit {
+            fitted.truncate(room);
+            if limit > 0 {
+                fitted.push('…');
+            }
+            return fitted;
+        }
+        if used < limit {
+            room = fitted.len();
+        }
+    }
+    fitted
+}
+
+/// Without line breaks and control characters, each run of which becomes a space, and without the marks that turn the
+/// direction of a text.
+fn one_line(text: &str) -> impl Iterator<Item = char> {
+    let mut gap = false;
+    text.trim().chars().filter_map(move |it| {
+        let turns = matches!(it, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        let breaks = it.is_control() || matches!(it, '\u{2028}' | '\u{2029}');
+        let repeats = breaks && gap;
+        gap = if turns { gap } else { breaks };
+        match (turns || repeats, breaks) {
+            (true, _) => None,
+            (false, true) => Some(' '),
+            (false, false) => Some(it),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_one_line_and_does_what_nobody_tells_it() {
+        for (text, form, fits) in [
+            ("as it is", PLAIN, "as it is"),
+            ("line 1\r\n\tline 2\n", PLAIN, "line 1 line 2"),
+            ("bell\u{7}, escape\u{1b}[31m", PLAIN, "bell , escape [31m"),
+            ("\u{2028}a\u{2029}b", PLAIN, "a b"),
+            ("left \u{202e}to right", PLAIN, "left to right"),
+            ("<!channel> & <@U1>", SLACK, "&lt;!channel&gt; &amp; &lt;@U1&gt;"),
+            (
+                "<b a=\"1\" c='2'>",
+                HTML,
+                "&lt;b a=&quot;1&quot; c=&#39;2&#39;&gt;",
+            ),
+            ("@everyone [a](b)", MENTIONS, "@\u{200b}everyone [a]\u{200b}(b)"),
+            ("<i> [a](b)", MARKUP, "&lt;i&gt; [a]\u{200b}(b)"),
+        ] {
+            assert_eq!(fitted(text, 100, form), fits, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_as_long_as_it_may_be() {
+        for (text, limit, fits) in [
+            ("four", 4, "four"),
+            ("five5", 4, "fiv…"),
+            ("äöüß", 4, "äöüß"),
+            ("äöüßx", 4, "äöü…"),
+            ("five5", 1, "…"),
+            ("five5", 0, ""),
+            ("", 0, ""),
+        ] {
+            assert_eq!(fitted(text, limit, PLAIN), fits, "{text:?} in {limit}");
+        }
+    }
+
+    #[test]
+    fn an_escape_is_never_cut() {
+        for limit in 0..=9 {
+            let fits = fitted("a<b", limit, SLACK);
+            assert!(fits.chars().count() <= limit, "{fits:?} in {limit}");
+            assert!(
+                ["", "…", "a…", "a&lt;b"].contains(&fits.as_str()),
+                "{fits:?} in {limit}"
+            );
+        }
+        assert_eq!(fitted("a<b", 6, SLACK), "a&lt;b");
+    }
+}
