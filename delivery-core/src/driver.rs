@@ -7,8 +7,10 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec;
 use alloc::vec::Vec;
 use core::error::Error;
+use core::pin::Pin;
 
 use crate::analysis::{Nothing, Sample, Window};
 use crate::plan::{Gate, Plan};
@@ -152,17 +154,17 @@ async fn decide(
         let mut seen = observe(ports, commands, replies, troubles).await;
         // While the router has not taken the routing, one that was applied earlier may still come into force.
         seen.in_force = seen.in_force.filter(|_| routed);
-        let content = match step(plan, state, &seen) {
+        let contents = match step(plan, state, &seen) {
             Outcome::Go(next, reason) => return (Decision::Go(next, reason), seen.now),
             Outcome::Hold { until, why } => return (Decision::Hold { until, why }, seen.now),
-            Outcome::Ask(Question::Gate(gate)) => ask(gate, state, ports).await,
-            Outcome::Ask(Question::Measure { since }) => measure(plan, state, since, ports).await,
+            Outcome::Ask(Question::Gate(gate)) => ask_round(plan, gate, state, ports).await,
+            Outcome::Ask(Question::Measure { since }) => vec![measure(plan, state, since, ports).await],
         };
         replies = seen.replies;
-        replies.push(Reply {
+        replies.extend(contents.into_iter().map(|content| Reply {
             sequence: state.sequence,
             content,
-        });
+        }));
     }
 }
 
@@ -190,6 +192,15 @@ async fn observe(
         replies,
         commands: commands.to_vec(),
     }
+}
+
+/// Asks a gate, and at the same time those that the same round would ask next: it takes as long as its slowest one.
+async fn ask_round(plan: &Plan, gate: &Gate, state: &State, ports: &Ports<'_>) -> Vec<Content> {
+    let mut asked: Vec<Pin<Box<dyn Future<Output = Content> + Send + '_>>> = Vec::new();
+    for gate in plan.round_of(gate) {
+        asked.push(Box::pin(ask(gate, state, ports)));
+    }
+    join::all(asked).await
 }
 
 async fn ask(gate: &Gate, state: &State, ports: &Ports<'_>) -> Content {
@@ -278,3 +289,6 @@ fn chain(error: &dyn Error) -> String {
     }
     text
 }
+
+#[cfg(all(test, feature = "sim"))]
+mod tests;

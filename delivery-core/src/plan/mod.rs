@@ -444,6 +444,13 @@ impl Plan {
             .filter(|settle| *settle > at)
     }
 
+    /// The gate, and those that the same round asks after it.
+    pub(crate) fn round_of<'a>(&'a self, gate: &'a Gate) -> &'a [Gate] {
+        let rounds = [&self.rollback_gates, &self.rollout_gates].into_iter();
+        let mut rest = rounds.filter_map(|gates| gates.get(gates.iter().position(|it| it == gate)?..));
+        rest.next().unwrap_or(core::slice::from_ref(gate))
+    }
+
     /// Whether something was judged before step `at`.
     pub(crate) fn analyses_before(&self, at: usize) -> bool {
         self.steps

@@ -1,0 +1,127 @@
+//! What is asked at the same time.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::future::poll_fn;
+use core::pin::pin;
+use core::task::{Context, Poll, Waker};
+use core::time::Duration;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+
+use super::*;
+use crate::plan::{Canary, Capabilities, Gate, GateKind, Spec, Strategy};
+use crate::port::Answer;
+use crate::revision::Revision;
+use crate::rollout::Phase;
+use crate::sim::{Happening, Scenario, Version as Code, World};
+
+/// Answers nobody until everybody whom it waits for was asked in the same state.
+struct Together {
+    wait_for: BTreeMap<GateKind, usize>,
+    asked: Mutex<BTreeMap<(String, GateKind), BTreeSet<String>>>,
+}
+
+impl Together {
+    fn asked(&self, question: &GateQuestion<'_>) -> usize {
+        let mut asked = self.asked.lock().unwrap();
+        let state = question.key.split('/').nth(1).unwrap().to_string();
+        let round = asked.entry((state, question.gate.kind)).or_default();
+        round.insert(question.gate.name.clone());
+        round.len()
+    }
+}
+
+#[async_trait]
+impl Approver for Together {
+    async fn ask(&self, question: &GateQuestion<'_>) -> Result<Answer, PortError> {
+        let wanted = self.wait_for.get(&question.gate.kind).copied().unwrap_or(1);
+        poll_fn(|_| {
+            if self.asked(question) < wanted {
+                Poll::Pending
+            } else {
+                Poll::Ready(())
+            }
+        })
+        .await;
+        Ok(match question.gate.kind {
+            GateKind::Rollback => Answer::Denied(String::new()),
+            GateKind::ConfirmRollout
+            | GateKind::PreRollout
+            | GateKind::Rollout
+            | GateKind::ConfirmTrafficIncrease
+            | GateKind::ConfirmPromotion => Answer::Approved,
+        })
+    }
+}
+
+#[test]
+fn the_gates_of_one_round_are_asked_at_the_same_time_and_those_that_are_steps_one_by_one() {
+    let gates = [
+        (GateKind::ConfirmPromotion, "a"),
+        (GateKind::ConfirmPromotion, "b"),
+        (GateKind::Rollout, "a"),
+        (GateKind::Rollback, "a"),
+        (GateKind::Rollout, "b"),
+        (GateKind::Rollback, "b"),
+        (GateKind::Rollout, "c"),
+    ];
+    let canary = Canary {
+        step_weight: Some(50.0),
+        max_weight: Some(50.0),
+        ..Canary::default()
+    };
+    let spec = Spec {
+        gates: gates.map(|(kind, name)| Gate::new(kind, name)).into(),
+        ..Spec::new(Strategy::Canary(canary))
+    };
+    let (plan, _) = spec.compile(&Capabilities::ALL).unwrap();
+    let revision = |name| Revision::new(name).unwrap();
+    let scenario = Scenario {
+        happenings: [Happening::push(Duration::ZERO, revision("v2"))].into(),
+        ..Scenario::new(revision("v1")).version(revision("v2"), Code::GOOD)
+    };
+    let world = World::new(&scenario);
+    let together = Together {
+        wait_for: [(GateKind::Rollout, 3), (GateKind::Rollback, 2)].into(),
+        asked: Mutex::default(),
+    };
+    let ports = Ports {
+        approver: &together,
+        ..world.ports()
+    };
+
+    while world.now().since(crate::sim::START) < Duration::from_secs(3_600) {
+        let advanced = finished(advance(&plan, &ports, &[])).unwrap();
+        if advanced.state.phase() == Phase::Succeeded {
+            break;
+        }
+        let next = [advanced.until, world.next_change()].into_iter().flatten().min();
+        world.advance_to(next.unwrap());
+    }
+
+    let asked = together.asked.into_inner().unwrap();
+    let of = |kind| {
+        asked
+            .iter()
+            .filter(move |((_, it), _)| *it == kind)
+            .map(|(_, names)| names.len())
+    };
+    assert!(of(GateKind::Rollout).all(|it| it == 3) && of(GateKind::Rollout).count() >= 1);
+    assert!(of(GateKind::Rollback).all(|it| it == 2) && of(GateKind::Rollback).count() >= 1);
+    assert_eq!(of(GateKind::ConfirmPromotion).collect::<Vec<_>>(), [1, 1]);
+}
+
+/// The output of a future that is polled a few times, and not for ever.
+fn finished<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    for _ in 0..100 {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return output;
+        }
+    }
+    panic!("it waits for something that never comes: what should be asked together is asked one by one")
+}
