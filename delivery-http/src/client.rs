@@ -31,6 +31,7 @@ use reqwest::redirect::Policy;
 
 use self::address::{Checked, is_refused};
 pub use self::call::{Call, Limits, Reply, Verification};
+pub(crate) use self::endpoint::ENCODED;
 pub use self::endpoint::Endpoint;
 use self::endpoint::{Allowed, address};
 use crate::error::{Cause, Error};

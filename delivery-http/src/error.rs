@@ -128,7 +128,7 @@ pub enum Error {
         /// Why.
         source: Box<Self>,
     },
-    /// Several receivers were not told.
+    /// Several things at once.
     #[error("{}", Listed(failed))]
     Several {
         /// Which, and why.
@@ -175,6 +175,17 @@ impl Error {
             fault: self.fault(),
             doing: doing.into(),
             source: Box::new(self),
+        }
+    }
+
+    /// One error for all of them, of which there is at least one.
+    pub(crate) fn all(mut failed: Vec<Self>) -> Self {
+        match failed.pop() {
+            Some(only) if failed.is_empty() => only,
+            last => {
+                failed.extend(last);
+                Self::Several { failed }
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub mod client;
 mod error;
+pub mod json_metric;
 pub mod notify;
 
 pub use self::client::{Client, ClientBuilder, Endpoint};

@@ -3,11 +3,18 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str};
 use reqwest::Url;
 use secrecy::SecretString;
 
 use crate::error::Error;
+
+/// What is encoded so that a value stays one value: everything but the unreserved characters of RFC 3986, section 2.3.
+pub(crate) const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// A URL that can be called. It shows scheme, host and port only: the rest may be a secret, as in Slack's.
 #[derive(Clone)]

@@ -80,7 +80,9 @@ mod tests {
         });
         let several = |count, first: &str, second: &str| {
             let seen = format!("the first at {first} and {second}");
-            Err(Nothing::Unusable(format!("{count} values match where there should be one, {seen}")))
+            Err(Nothing::Unusable(format!(
+                "{count} values match where there should be one, {seen}"
+            )))
         };
         let (one, two, null, yes) = (json!(1), json!("2"), Value::Null, json!(true));
         for (path, found) in [
@@ -95,9 +97,16 @@ mod tests {
             ("$.missing", Err(Nothing::NoData)),
             ("$.data[7].value", Err(Nothing::NoData)),
             ("$.data[?@.name == 'none'].value", Err(Nothing::NoData)),
-            ("$.data[*].value", several(2, "$['data'][0]['value']", "$['data'][1]['value']")),
+            (
+                "$.data[*].value",
+                several(2, "$['data'][0]['value']", "$['data'][1]['value']"),
+            ),
         ] {
-            assert_eq!(Path::parse("jsonPath", path).unwrap().find(&document), found, "{path}");
+            assert_eq!(
+                Path::parse("jsonPath", path).unwrap().find(&document),
+                found,
+                "{path}"
+            );
         }
     }
 
@@ -107,7 +116,10 @@ mod tests {
             ("", "``, wrong from column 1 on"),
             ("data", "`data`, wrong from column 1 on"),
             ("$.data[", "`$.data[`, wrong from column 8 on"),
-            ("{$.data[?@.x = 1]}", "`$.data[?@.x = 1]`, wrong from column 14 on"),
+            (
+                "{$.data[?@.x = 1]}",
+                "`$.data[?@.x = 1]`, wrong from column 14 on",
+            ),
             ("{range .items}", "`range .items`, wrong from column 1 on"),
         ] {
             let error = Path::parse("jsonPath", path).unwrap_err().to_string();

@@ -19,7 +19,11 @@ pub(super) fn sample(value: &Value) -> Result<Sample, Nothing> {
         }),
         names => Err(Nothing::Unusable(format!(
             "an object with {}, where there should be a number, canary and primary, or total and errors",
-            if names.is_empty() { String::from("nothing in it") } else { names.join(", ") }
+            if names.is_empty() {
+                String::from("nothing in it")
+            } else {
+                names.join(", ")
+            }
         ))),
     }
 }
@@ -66,7 +70,10 @@ fn unlike() -> Nothing {
 fn strict(members: &Map<String, Value>) -> Result<Tally, Nothing> {
     match names(members).as_slice() {
         ["errors", "total"] => tally(members),
-        names => Err(Nothing::Unusable(format!("counts with {}, where there should be total and errors", names.join(", ")))),
+        names => Err(Nothing::Unusable(format!(
+            "counts with {}, where there should be total and errors",
+            names.join(", ")
+        ))),
     }
 }
 
@@ -90,7 +97,9 @@ fn count(name: &str, value: Option<&Value>) -> Result<u64, Nothing> {
         None | Some(Value::Null) => Err(Nothing::NoData),
         Some(value) => value.as_u64().filter(|it| *it <= EXACT).ok_or_else(|| {
             let found = kind(value);
-            Nothing::Unusable(format!("{name} is {found}, where there should be a whole number up to 2^53"))
+            Nothing::Unusable(format!(
+                "{name} is {found}, where there should be a whole number up to 2^53"
+            ))
         }),
     }
 }
@@ -103,7 +112,11 @@ fn number(value: &Value) -> Result<f64, Nothing> {
         Value::String(text) => text.trim().parse().map_err(|_| Nothing::Unusable(kind(value)))?,
         Value::Array(_) | Value::Object(_) => return Err(Nothing::Unusable(kind(value))),
     };
-    if number.is_nan() { Err(Nothing::NotANumber) } else { Ok(number) }
+    if number.is_nan() {
+        Err(Nothing::NotANumber)
+    } else {
+        Ok(number)
+    }
 }
 
 /// What it is, in words.
@@ -142,17 +155,41 @@ mod tests {
             (json!("+Inf"), Sample::Value(f64::INFINITY)),
             (json!(true), Sample::Value(1.0)),
             (json!(false), Sample::Value(0.0)),
-            (json!({ "canary": 1, "primary": "2" }), Sample::Pair { canary: 1.0, primary: 2.0 }),
-            (json!({ "total": 100, "errors": 0 }), Sample::Counts { canary: tally(100, 0), primary: None }),
+            (
+                json!({ "canary": 1, "primary": "2" }),
+                Sample::Pair {
+                    canary: 1.0,
+                    primary: 2.0,
+                },
+            ),
+            (
+                json!({ "total": 100, "errors": 0 }),
+                Sample::Counts {
+                    canary: tally(100, 0),
+                    primary: None,
+                },
+            ),
             (
                 json!({ "canary": { "total": 10, "errors": 1 }, "primary": { "total": 90, "errors": 0 } }),
-                Sample::Counts { canary: tally(10, 1), primary: Some(tally(90, 0)) },
+                Sample::Counts {
+                    canary: tally(10, 1),
+                    primary: Some(tally(90, 0)),
+                },
             ),
             (
                 json!({ "canary": { "total": 10, "errors": 1 }, "primary": null }),
-                Sample::Counts { canary: tally(10, 1), primary: None },
+                Sample::Counts {
+                    canary: tally(10, 1),
+                    primary: None,
+                },
             ),
-            (json!({ "canary": { "total": 10, "errors": 1 } }), Sample::Counts { canary: tally(10, 1), primary: None }),
+            (
+                json!({ "canary": { "total": 10, "errors": 1 } }),
+                Sample::Counts {
+                    canary: tally(10, 1),
+                    primary: None,
+                },
+            ),
         ] {
             assert_eq!(sample(&value), Ok(measures), "{value}");
         }
@@ -171,7 +208,10 @@ mod tests {
             (json!({ "total": 0, "errors": 0 }), Nothing::NoData),
             (json!({ "total": null, "errors": 0 }), Nothing::NoData),
             (json!({ "total": 10, "errors": null }), Nothing::NoData),
-            (json!({ "canary": { "total": 0, "errors": 0 }, "primary": null }), Nothing::NoData),
+            (
+                json!({ "canary": { "total": 0, "errors": 0 }, "primary": null }),
+                Nothing::NoData,
+            ),
         ] {
             assert_eq!(sample(&value), Err(why), "{value}");
         }
@@ -185,14 +225,35 @@ mod tests {
             (json!("0x10"), "the text \"0x10\", which is no number"),
             (json!("1,5"), "the text \"1,5\", which is no number"),
             (json!([1]), "an array of 1"),
-            (json!({}), "an object with nothing in it, where there should be a number, canary and primary, or total and errors"),
-            (json!({ "value": 1 }), "an object with value, where there should be a number, canary and primary, or total and errors"),
+            (
+                json!({}),
+                "an object with nothing in it, where there should be a number, canary and primary, or total and errors",
+            ),
+            (
+                json!({ "value": 1 }),
+                "an object with value, where there should be a number, canary and primary, or total and errors",
+            ),
             (json!({ "total": 1, "errors": 2 }), "2 errors in 1 requests"),
-            (json!({ "total": 1.5, "errors": 0 }), "total is 1.5, where there should be a whole number up to 2^53"),
-            (json!({ "total": -1, "errors": 0 }), "total is -1, where there should be a whole number up to 2^53"),
-            (json!({ "canary": 1, "primary": { "total": 1, "errors": 0 } }), "canary and primary are not of the same kind"),
-            (json!({ "canary": { "total": 1, "errors": 0 }, "primary": 1 }), "canary and primary are not of the same kind"),
-            (json!({ "canary": { "total": 1 } }), "counts with total, where there should be total and errors"),
+            (
+                json!({ "total": 1.5, "errors": 0 }),
+                "total is 1.5, where there should be a whole number up to 2^53",
+            ),
+            (
+                json!({ "total": -1, "errors": 0 }),
+                "total is -1, where there should be a whole number up to 2^53",
+            ),
+            (
+                json!({ "canary": 1, "primary": { "total": 1, "errors": 0 } }),
+                "canary and primary are not of the same kind",
+            ),
+            (
+                json!({ "canary": { "total": 1, "errors": 0 }, "primary": 1 }),
+                "canary and primary are not of the same kind",
+            ),
+            (
+                json!({ "canary": { "total": 1 } }),
+                "counts with total, where there should be total and errors",
+            ),
         ] {
             assert_eq!(sample(&value), Err(Nothing::Unusable(says.into())), "{value}");
         }

@@ -25,7 +25,9 @@ impl Template {
         let mut rest = text;
         let column = |rest: &str| {
             let before = text.len().saturating_sub(rest.len());
-            text.get(..before).map_or(0, |it| it.chars().count()).saturating_add(1)
+            text.get(..before)
+                .map_or(0, |it| it.chars().count())
+                .saturating_add(1)
         };
         while let Some((before, after)) = rest.split_once("{{") {
             let at = column(after).saturating_sub(2);
@@ -36,7 +38,11 @@ impl Template {
             let name = name.trim();
             if !known.contains(&name) {
                 let found = format!("the variable `{name}` at column {at}");
-                return Err(Error::unusable(field, found, format!("one of {}", known.join(", "))));
+                return Err(Error::unusable(
+                    field,
+                    found,
+                    format!("one of {}", known.join(", ")),
+                ));
             }
             parts.extend([Part::Text(before.to_owned()), Part::Variable(name.to_owned())]);
             rest = next;
@@ -108,10 +114,22 @@ mod tests {
     #[test]
     fn a_mistake_is_named_with_its_position() {
         for (text, says) in [
-            ("ä{{ fro }}", "url: the variable `fro` at column 2; expected one of from, to, args.job"),
-            ("{{ from }}{{", "url: braces that are not closed, at column 11; expected a variable such as {{ from }}"),
-            ("{{ }}", "url: the variable `` at column 1; expected one of from, to, args.job"),
-            ("{{ From }}", "url: the variable `From` at column 1; expected one of from, to, args.job"),
+            (
+                "ä{{ fro }}",
+                "url: the variable `fro` at column 2; expected one of from, to, args.job",
+            ),
+            (
+                "{{ from }}{{",
+                "url: braces that are not closed, at column 11; expected a variable such as {{ from }}",
+            ),
+            (
+                "{{ }}",
+                "url: the variable `` at column 1; expected one of from, to, args.job",
+            ),
+            (
+                "{{ From }}",
+                "url: the variable `From` at column 1; expected one of from, to, args.job",
+            ),
         ] {
             assert_eq!(Template::parse("url", text, KNOWN).unwrap_err().to_string(), says);
         }

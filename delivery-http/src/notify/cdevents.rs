@@ -17,11 +17,12 @@
 //! 9 000 generated lines, of which five events would be used. The tests read them back with it.
 
 use delivery_core::rollout::{Phase, Reason, Severity};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use serde_json::{Value, json};
 
 use super::text::{PLAIN, fitted};
 use super::{Hears, Message, Sender, Settings};
+use crate::client::ENCODED;
 
 /// The address is the sink's. The severity of the receiver has no effect: consumers count these events.
 pub(super) const CDEVENTS: Sender = Sender {
@@ -34,13 +35,6 @@ pub(super) const CDEVENTS: Sender = Sender {
 };
 
 const DESCRIPTION: usize = 3_000;
-
-/// Everything but the unreserved characters of RFC 3986, section 2.3.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Event {
@@ -153,7 +147,7 @@ fn artifact(message: &Message<'_>) -> Option<String> {
     if revision.starts_with("pkg:") {
         return Some(String::from(revision));
     }
-    let encoded = |text| utf8_percent_encode(text, RESERVED);
+    let encoded = |text| utf8_percent_encode(text, ENCODED);
     let name = named(&message.about.name);
     Some(format!("pkg:generic/{}@{}", encoded(name), encoded(revision)))
 }
