@@ -118,7 +118,7 @@ mod tests {
             ("$.data[", "`$.data[`, wrong from column 8 on"),
             (
                 "{$.data[?@.x = 1]}",
-                "`$.data[?@.x = 1]`, wrong from column 14 on",
+                "`$.data[?@.x = 1]`, wrong from column 13 on",
             ),
             ("{range .items}", "`range .items`, wrong from column 1 on"),
         ] {

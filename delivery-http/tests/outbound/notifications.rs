@@ -1,0 +1,313 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use delivery_core::contract;
+use delivery_core::driver::Ports;
+use delivery_core::plan::{Canary, Capabilities, Spec, Strategy};
+use delivery_core::port::{Fault, Notifier};
+use delivery_core::rollout::Phase;
+use delivery_core::sim::{Happening, Scenario, World};
+use delivery_core::{Revision, advance};
+use delivery_http::Client;
+use delivery_http::notify::{Message, Notifications, Rate, SENDERS};
+
+use crate::inbox::{Answer, Inbox};
+use crate::words::{about, chain, denied, failed, promoted, receiver, stepped, telling};
+
+#[tokio::test]
+async fn every_sender_tells_a_real_server() {
+    for (sender, path) in SENDERS.iter().zip([
+        "/hook?a=b",
+        "/hook?a=b",
+        "/hook/slack?a=b",
+        "/hook?a=b",
+        "/hook?a=b",
+        "/hook?a=b",
+        "/hook/api/v2/alerts?a=b",
+        "/hook?a=b",
+    ]) {
+        let inbox = Inbox::open().await;
+        let address = format!("{}/hook?a=b", inbox.url);
+        let receiver = receiver(sender.name, &address).token("t0ken".into()).unwrap();
+        let (about, notice) = (about(), promoted(7));
+        let bodies = receiver.bodies(&Message {
+            about: &about,
+            notice: &notice,
+        });
+        telling([receiver]).send(&notice).await.unwrap();
+        let got = inbox.got();
+        assert_eq!((got.len(), bodies.len()), (1, 1), "{}", sender.name);
+        assert_eq!(
+            (got[0].method.as_str(), got[0].target.as_str()),
+            ("POST", path),
+            "{}",
+            sender.name
+        );
+        assert_eq!(got[0].body, bodies[0], "{}", sender.name);
+        assert_eq!(got[0].header("content-type"), sender.content_type);
+        assert_eq!(got[0].header("authorization"), "Bearer t0ken");
+        assert_eq!(got[0].header("idempotency-key"), "shop/web/1777000007000/7");
+    }
+}
+
+#[tokio::test]
+async fn what_is_appended_to_an_address_may_be_there_already() {
+    for (name, path) in [
+        ("discord", "/hook/slack"),
+        ("alertmanager", "/api/v2/alerts"),
+        ("alertmanager", "/api/v2/alerts/"),
+    ] {
+        let inbox = Inbox::open().await;
+        telling([receiver(name, &format!("{}{path}", inbox.url))])
+            .send(&failed(1))
+            .await
+            .unwrap();
+        assert_eq!(inbox.got()[0].target, path);
+    }
+}
+
+#[tokio::test]
+async fn it_keeps_the_promises_of_every_notifier() {
+    let inbox = Inbox::open().await;
+    let all = telling(SENDERS.iter().map(|it| receiver(it.name, &inbox.url)));
+    let wait = async || tokio::time::sleep(Duration::from_millis(10)).await;
+    contract::notifier(&all, wait).await.unwrap();
+    // Three notices, each sent twice: six chats and Alertmanager got them once. Of these, CDEvents know an incident.
+    assert_eq!(inbox.got().len(), 3 * 7 + 1);
+}
+
+#[tokio::test]
+async fn a_notice_is_not_told_twice_by_the_same_process() {
+    let inbox = Inbox::open().await;
+    let notifications = telling([receiver("webhook", &inbox.url)]);
+    for notice in [stepped(1), stepped(1), stepped(2), stepped(1), stepped(2)] {
+        notifications.send(&notice).await.unwrap();
+    }
+    let ids: Vec<_> = inbox.got().iter().map(|it| it.body["id"].clone()).collect();
+    assert_eq!(ids, [1, 2]);
+}
+
+#[tokio::test]
+async fn a_receiver_that_fails_gets_it_later_and_the_others_do_not_get_it_again() {
+    let (good, bad) = (
+        Inbox::open().await,
+        Inbox::open().await.then([Answer::status(503)]),
+    );
+    let notifications = telling([
+        receiver("slack", &good.url).named("team"),
+        receiver("webhook", &bad.url).named("audit"),
+    ]);
+    let error = notifications.send(&stepped(1)).await.unwrap_err();
+    assert_eq!(error.fault, Fault::Transient { after: None });
+    let says = format!(
+        "sending notice 1 of web.shop: audit was not told: {} answered 503",
+        bad.url
+    );
+    assert_eq!(chain(&error), says);
+
+    // Now it is left alone for a second.
+    let error = notifications.send(&stepped(1)).await.unwrap_err();
+    assert!(
+        chain(&error).contains("audit was not told: left alone for"),
+        "{}",
+        chain(&error)
+    );
+    assert!(matches!(error.fault, Fault::Transient { after: Some(_) }));
+    assert_eq!(bad.got().len(), 1);
+
+    while notifications.send(&stepped(1)).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!((good.got().len(), bad.got().len()), (1, 2));
+}
+
+#[tokio::test]
+async fn several_failures_are_told_together() {
+    let (one, two) = (Inbox::open().await, Inbox::open().await);
+    let (one, two) = (
+        one.then([Answer::status(404)]),
+        two.then([Answer {
+            after: Some(30),
+            ..Answer::status(429)
+        }]),
+    );
+    let notifications = telling([receiver("slack", &one.url), receiver("gchat", &two.url)]);
+    let error = notifications.send(&stepped(1)).await.unwrap_err();
+    assert_eq!(
+        error.fault,
+        Fault::Transient {
+            after: Some(Duration::from_secs(30))
+        }
+    );
+    let says = format!(
+        "slack was not told: {} answered 404; gchat was not told: {} answered 429",
+        one.url, two.url
+    );
+    assert_eq!(chain(&error), format!("sending notice 1 of web.shop: {says}"));
+}
+
+#[tokio::test]
+async fn a_message_that_is_refused_as_it_is_is_reported_once() {
+    for status in [400, 413, 415, 422] {
+        let inbox = Inbox::open().await.then([Answer {
+            body: "invalid_payload".into(),
+            ..Answer::status(status)
+        }]);
+        let notifications = telling([receiver("slack", &inbox.url)]);
+        let error = notifications.send(&stepped(1)).await.unwrap_err();
+        assert_eq!(error.fault, Fault::Permanent);
+        assert!(
+            chain(&error).ends_with(&format!("answered {status}: invalid_payload")),
+            "{}",
+            chain(&error)
+        );
+        notifications.send(&stepped(1)).await.unwrap();
+        notifications.send(&stepped(2)).await.unwrap();
+        assert_eq!(inbox.got().len(), 2, "the one that was refused, and the next");
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_set_up_wrongly_keeps_its_notices() {
+    for status in [401, 403, 404, 410] {
+        let inbox = Inbox::open().await.then([Answer::status(status)]);
+        let notifications = telling([receiver("slack", &inbox.url)]);
+        let error = notifications.send(&stepped(1)).await.unwrap_err();
+        assert_eq!(error.fault, Fault::Permanent);
+        assert!(notifications.send(&stepped(1)).await.is_err(), "not given up");
+    }
+}
+
+#[tokio::test]
+async fn slacks_api_may_decline_with_200() {
+    let decline = Answer::body(r#"{"ok":false,"error":"channel_not_found"}"#);
+    let inbox = Inbox::open().await.then([decline]);
+    let error = telling([receiver("slack", &inbox.url)])
+        .send(&stepped(1))
+        .await
+        .unwrap_err();
+    assert!(
+        chain(&error).ends_with("declined: channel_not_found"),
+        "{}",
+        chain(&error)
+    );
+}
+
+#[tokio::test]
+async fn no_more_than_the_rate_and_errors_all_the_same() {
+    let inbox = Inbox::open().await;
+    let rate = Some(Rate {
+        notices: 2,
+        per: Duration::from_secs(3_600),
+    });
+    let notifications = telling([receiver("webhook", &inbox.url).rate(rate)]);
+    let mut late = Vec::new();
+    for notice in [stepped(1), denied(2), stepped(3), failed(4), stepped(5)] {
+        if let Err(error) = notifications.send(&notice).await {
+            assert!(matches!(error.fault, Fault::Transient { after: Some(_) }));
+            assert!(
+                chain(&error).contains("as many messages as its rate allows"),
+                "{}",
+                chain(&error)
+            );
+            late.push(notice.id);
+        }
+    }
+    let ids: Vec<_> = inbox.got().iter().map(|it| it.body["id"].clone()).collect();
+    assert_eq!(ids, [1, 2, 4]);
+    assert_eq!(late, [3, 5]);
+}
+
+#[tokio::test]
+async fn a_receiver_has_one_rate_for_all_rollouts() {
+    let inbox = Inbox::open().await;
+    let rate = Some(Rate {
+        notices: 1,
+        per: Duration::from_secs(3_600),
+    });
+    let shared = Arc::new(receiver("webhook", &inbox.url).rate(rate));
+    let client = crate::words::client();
+    let of = |name| {
+        let about = delivery_http::notify::About::new(name, "shop");
+        Notifications::new(client.clone(), about, vec![Arc::clone(&shared)]).unwrap()
+    };
+    of("web").send(&stepped(1)).await.unwrap();
+    assert!(of("api").send(&stepped(1)).await.is_err());
+}
+
+#[tokio::test]
+async fn whom_the_client_may_not_call_is_refused_at_once() {
+    let client = Client::builder()
+        .allow_hosts(["hooks.slack.com"])
+        .unwrap()
+        .build()
+        .unwrap();
+    let told = |address: &str| {
+        let receiver = Arc::new(receiver("slack", address).named("team"));
+        Notifications::new(client.clone(), about(), vec![receiver]).map(drop)
+    };
+    told("https://hooks.slack.com/services/s3cret").unwrap();
+    let error = told("https://evil.example.com/s3cret").unwrap_err().to_string();
+    assert!(
+        error.starts_with("address of team: https://evil.example.com"),
+        "{error}"
+    );
+    assert!(!error.contains("s3cret"));
+}
+
+#[tokio::test]
+async fn a_rollout_goes_on_although_a_receiver_is_dead() {
+    let inbox = Inbox::open().await;
+    let notifications = telling([
+        receiver("webhook", &inbox.url),
+        receiver("slack", "http://127.0.0.1:9/nobody").named("dead"),
+    ]);
+    let (v1, v2) = (Revision::new("v1").unwrap(), Revision::new("v2").unwrap());
+    let canary = Canary {
+        step_weight: Some(50.0),
+        ..Canary::default()
+    };
+    let (plan, _) = Spec::new(Strategy::Canary(canary))
+        .compile(&Capabilities::ALL)
+        .unwrap();
+    let scenario = Scenario {
+        happenings: vec![Happening::push(Duration::from_secs(30), v2.clone())],
+        ..Scenario::new(v1)
+    };
+    let world = World::new(&scenario);
+    let ports = Ports {
+        notifier: &notifications,
+        ..world.ports()
+    };
+    let (mut troubles, mut state) = (0, None);
+    for _ in 0..1_000 {
+        let now = advance(&plan, &ports, &[]).await.unwrap();
+        for trouble in &now.troubles {
+            assert!(chain(trouble).contains("dead was not told"), "{}", chain(trouble));
+            troubles += 1;
+        }
+        let ended = now.state.phase() == Phase::Succeeded;
+        state = Some(now.state);
+        if ended {
+            break;
+        }
+        let next = [now.until, world.next_change()]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap();
+        world.advance_to(next);
+    }
+    let state = state.unwrap();
+    assert_eq!((state.phase(), state.primary), (Phase::Succeeded, Some(v2)));
+    assert!(
+        troubles > 0 && !state.outbox.is_empty(),
+        "what was not told is still there"
+    );
+    let got = inbox.got();
+    let ids: BTreeSet<_> = got.iter().map(|it| it.body["id"].as_u64().unwrap()).collect();
+    assert_eq!(ids.len(), got.len(), "everything once");
+    assert_eq!(got.last().unwrap().body["phase"], "Succeeded");
+    assert_eq!(got.len(), state.outbox.len(), "everything but nothing else");
+}

@@ -1,0 +1,107 @@
+//! Whatever goes wrong, nobody prints a secret.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use delivery_core::port::{MetricSource, Notifier};
+use delivery_http::json_metric::{Covers, JsonMetric, JsonMetricSpec, JsonMetrics};
+use delivery_http::notify::SENDERS;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::inbox::{Answer, Inbox};
+use crate::json_metric::Question;
+use crate::words::{chain, client, receiver, stepped, telling};
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(text);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+impl Log {
+    fn holds(&self, text: &str) -> bool {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).contains(text)
+    }
+}
+
+/// On one thread, so that nothing is logged elsewhere.
+#[tokio::test(flavor = "current_thread")]
+async fn no_log_and_no_error_has_a_secret() {
+    const SECRET: &str = "s3cret-T0KEN-of-a-webhook";
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with_writer(log.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+
+    // Everything that is sent comes back in the answer.
+    let echo = |status| {
+        move |got: &crate::inbox::Got| Answer {
+            body: format!("{} {:?} {}", got.target, got.headers, got.header("authorization")),
+            ..Answer::status(status)
+        }
+    };
+    let mut shown = Vec::new();
+    for status in [200, 302, 400, 404, 500] {
+        let inbox = Inbox::answering(echo(status)).await;
+        for origin in [
+            inbox.url.as_str(),
+            "http://127.0.0.1:9",
+            "http://no-such-host.invalid",
+            "https://127.0.0.1:9",
+        ] {
+            let address = format!("{origin}/services/T0/{SECRET}?key={SECRET}");
+            for sender in SENDERS {
+                let receiver = receiver(sender.name, &address).token(SECRET.into()).unwrap();
+                shown.push(format!("{receiver:?}"));
+                let notifications = telling([receiver.timeout(Duration::from_secs(2))]);
+                shown.push(format!("{notifications:?}"));
+                if let Err(error) = notifications.send(&stepped(1)).await {
+                    shown.push(format!("{error:?} {} ", chain(&error)));
+                }
+            }
+            let metric = JsonMetric::new(&JsonMetricSpec {
+                url: address,
+                json_path: "$.value".into(),
+                secret_headers: [("X-Key".into(), SECRET.into())].into(),
+                timeout: Duration::from_secs(2),
+                ..JsonMetricSpec::new(Covers::Last(Duration::ZERO))
+            });
+            let metrics = JsonMetrics::new(client())
+                .with("error-rate", metric.unwrap())
+                .unwrap();
+            shown.push(format!("{metrics:?}"));
+            let question = Question::now("error-rate");
+            match metrics.measure(&question.ask()).await {
+                Ok(sample) => shown.push(format!("{sample:?}")),
+                Err(error) => shown.push(format!("{error:?} {} ", chain(&error))),
+            }
+        }
+    }
+    let shown = shown.join("\n");
+    assert!(
+        shown.contains("[secret]") && shown.contains("answered 404"),
+        "the answers repeated it: {shown}"
+    );
+    assert!(!shown.contains(SECRET), "{shown}");
+    assert!(log.holds("127.0.0.1"), "something is logged");
+    assert!(!log.holds(SECRET));
+}
