@@ -99,7 +99,7 @@ use serde_json::Value;
 use self::path::Path;
 pub use self::source::JsonMetrics;
 use self::template::{Escape, Template};
-use crate::client::{Call, Client, ENCODED, Endpoint, Limits};
+use crate::client::{Call, Client, ENCODED, Endpoint, Limits, Verification};
 use crate::error::Error;
 
 /// A metric as a user writes it.
@@ -120,6 +120,8 @@ pub struct JsonMetricSpec {
     pub json_path: String,
     /// How long an answer may take. Default 10 s, as in Argo Rollouts.
     pub timeout: Duration,
+    /// Whether the other side's certificate counts; Argo's `insecure`.
+    pub verification: Verification,
     /// What the values cover.
     pub covers: Covers,
     /// The values of `{{ args.x }}`.
@@ -137,6 +139,7 @@ impl JsonMetricSpec {
             body: None,
             json_path: String::new(),
             timeout: Duration::from_secs(10),
+            verification: Verification::Verified,
             covers,
             args: BTreeMap::new(),
         }
@@ -166,6 +169,7 @@ pub struct JsonMetric {
     body: Option<Template>,
     path: Path,
     timeout: Duration,
+    verification: Verification,
     covers: Covers,
     args: BTreeMap<String, String>,
 }
@@ -219,6 +223,7 @@ impl JsonMetric {
             body,
             path,
             timeout: spec.timeout,
+            verification: spec.verification,
             covers: spec.covers,
             args: spec.args.clone(),
         })
@@ -237,15 +242,16 @@ impl JsonMetric {
         };
         let mut call = Call::new(self.method.clone(), &endpoint)
             .limits(limits)
+            .verification(self.verification)
             .hide(&endpoint.secrets());
+        if let Some(body) = body {
+            call = call.body("application/json", body.into_bytes()).whole();
+        }
         for (name, value) in &self.headers {
             call = call.header(name.clone(), value.clone());
         }
         for (name, value, secret) in &self.secret_headers {
             call = call.secret_header(name.clone(), value.clone(), secret);
-        }
-        if let Some(body) = body {
-            call = call.body("application/json", body.into_bytes());
         }
         let reply = client.send(&call).await?;
         Ok(self.read(reply.status, reply.whole()?))

@@ -42,6 +42,14 @@ impl Client {
             let Some((next, kept)) = redirect(&response, &url)? else {
                 return finish(call, response, &url).await;
             };
+            if kept == Kept::Target && call.whole {
+                return Err(Error::Refused {
+                    host: origin(&url),
+                    status: response.status().as_u16(),
+                    said: String::from("a redirect that leaves the body behind"),
+                    after: None,
+                });
+            }
             if kept == Kept::Target {
                 method = if method == Method::HEAD {
                     Method::HEAD

@@ -67,6 +67,8 @@ pub struct Call<'a> {
     pub(super) body: Option<Vec<u8>>,
     pub(super) limits: Limits,
     pub(super) verification: Verification,
+    /// Whether it is worth nothing without its body.
+    pub(super) whole: bool,
 }
 
 impl<'a> Call<'a> {
@@ -81,6 +83,7 @@ impl<'a> Call<'a> {
             body: None,
             limits: Limits::default(),
             verification: Verification::Verified,
+            whole: false,
         }
     }
 
@@ -136,6 +139,12 @@ impl<'a> Call<'a> {
     /// Nobody repeats these either.
     pub(crate) fn hide(mut self, secrets: &[SecretString]) -> Self {
         self.secrets.extend_from_slice(secrets);
+        self
+    }
+
+    /// A redirect after which the body would be left behind is refused: 301, 302 and 303.
+    pub(crate) const fn whole(mut self) -> Self {
+        self.whole = true;
         self
     }
 

@@ -38,10 +38,17 @@ impl JsonMetrics {
     /// One more, under the name that it has in the plan.
     ///
     /// # Errors
-    /// [`Error::Unusable`]: the client may not call it.
+    /// [`Error::Unusable`]: the client may not call it, or there is one of that name.
     pub fn with(mut self, name: impl Into<String>, metric: JsonMetric) -> Result<Self, Error> {
         let name = name.into();
         self.client.check(&format!("url of {name}"), &metric.origin)?;
+        if self.metrics.contains_key(&name) {
+            return Err(Error::unusable(
+                "metric",
+                format!("a second `{name}`"),
+                "another name",
+            ));
+        }
         self.metrics.insert(name, metric);
         Ok(self)
     }

@@ -4,8 +4,8 @@
 //!
 //! | `alertname` | `severity` | fires | resolved |
 //! |---|---|---|---|
-//! | `RolloutFailed` | `error` | from a failure on, through the rollback and after it | when another revision is on its way, or one was promoted |
-//! | `RolloutNeedsAttention` | `warn` | from a warning on: a check failed, a gate denied | by the next notice that warns of nothing |
+//! | `RolloutFailed` | `critical` | from a failure on, through the rollback and after it | when another revision is on its way, or one was promoted |
+//! | `RolloutNeedsAttention` | `warning` | from a warning on: a check failed, a gate denied | by the next notice that warns of nothing |
 //!
 //! Alertmanager forgets an alert that nobody repeats, and notices come when something happens. So an alert that fires
 //! carries an end, [`Settings::lasts`] after the notice, and one that is resolved the moment of the notice. A restart of
@@ -14,7 +14,6 @@
 use delivery_core::rollout::{Phase, Severity};
 use serde_json::{Value, json};
 
-use super::message::written;
 use super::text::{PLAIN, fitted};
 use super::{Hears, Message, Sender, Settings};
 
@@ -64,13 +63,22 @@ fn has_failed(message: &Message<'_>) -> bool {
     }
 }
 
+/// As the routes of most configurations know it.
+const fn as_routed(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Info => "info",
+        Severity::Warn => "warning",
+        Severity::Error => "critical",
+    }
+}
+
 /// The labels are what identifies an alert, so they must be the same when it is resolved.
 fn alert(message: &Message<'_>, settings: &Settings, name: &str, severity: Severity, fires: bool) -> Value {
     let (about, at) = (message.about, message.notice.at);
     let ends = if fires { at.after(settings.lasts) } else { at };
     let mut labels = json!({
         "alertname": name,
-        "severity": written(severity),
+        "severity": as_routed(severity),
         "rollout": about.name,
         "namespace": about.namespace,
     });

@@ -6,7 +6,7 @@
 //!
 //! | `type` | what | address | hears |
 //! |---|---|---|---|
-//! | `slack` | Flagger's message with one attachment | webhook, or `chat.postMessage` with a token | its severity |
+//! | `slack` | Flagger's message with one attachment | webhook, or [`SLACK_API`] with a token | its severity |
 //! | `msteams` | Flagger's message card | webhook of a workflow | its severity |
 //! | `discord` | as Slack | webhook; `/slack` is appended | its severity |
 //! | `rocket` | as Slack | incoming webhook | its severity |
@@ -122,6 +122,9 @@ pub const SENDERS: &[&Sender] = &[
     &alertmanager::ALERTMANAGER,
     &cdevents::CDEVENTS,
 ];
+
+/// Where Slack takes messages with a token, for a receiver that has no webhook.
+pub const SLACK_API: &str = "https://slack.com/api/chat.postMessage";
 
 /// How somebody is told: one row of [`SENDERS`], or one of your own.
 #[derive(Debug)]

@@ -171,12 +171,12 @@ fn what_a_gate_said_is_harmless_in_every_format() {
         (
             "discord",
             "/attachments/0/text",
-            format!("line 1 line 2 <!channel> @{zero}here [a]{zero}(http://x) [31m"),
+            format!("line 1 line 2 <{zero}!channel> @{zero}here [a]{zero}(http://x) [31m"),
         ),
         (
             "rocket",
             "/attachments/0/text",
-            format!("line 1 line 2 <!channel> @{zero}here [a]{zero}(http://x) [31m"),
+            format!("line 1 line 2 <{zero}!channel> @{zero}here [a]{zero}(http://x) [31m"),
         ),
         (
             "msteams",
@@ -437,7 +437,7 @@ fn an_alert_keeps_its_labels_for_life() {
         body[0]["labels"].clone()
     };
     let all = json!({
-        "alertname": "RolloutFailed", "severity": "error", "rollout": "web", "namespace": "shop", "cluster": "eu-1",
+        "alertname": "RolloutFailed", "severity": "critical", "rollout": "web", "namespace": "shop", "cluster": "eu-1",
     });
     for notice in [begun(), failed(), returned(), promoted()] {
         assert_eq!(labels(&notice), all);

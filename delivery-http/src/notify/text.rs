@@ -22,8 +22,10 @@ pub(super) const HTML: Form = |it| match it {
     it => SLACK(it),
 };
 
-/// Markdown that calls people: an invisible space keeps `@everyone` and `[text](link)` from being read as such.
+/// Markdown by way of Slack's format: an invisible space keeps `@everyone`, `[text](link)` and `<link|text>` from being read
+/// as such.
 pub(super) const MENTIONS: Form = |it| match it {
+    '<' => Some("<\u{200b}"),
     '@' => Some("@\u{200b}"),
     ']' => Some("]\u{200b}"),
     _ => None,
@@ -96,7 +98,11 @@ mod tests {
                 HTML,
                 "&lt;b a=&quot;1&quot; c=&#39;2&#39;&gt;",
             ),
-            ("@everyone [a](b)", MENTIONS, "@\u{200b}everyone [a]\u{200b}(b)"),
+            (
+                "@here [a](b) <c|d>",
+                MENTIONS,
+                "@\u{200b}here [a]\u{200b}(b) <\u{200b}c|d>",
+            ),
             ("<i> [a](b)", MARKUP, "&lt;i&gt; [a]\u{200b}(b)"),
         ] {
             assert_eq!(fitted(text, 100, form), fits, "{text:?}");

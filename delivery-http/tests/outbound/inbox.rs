@@ -6,7 +6,10 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::to_bytes;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header::RETRY_AFTER};
+use axum::http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{LOCATION, RETRY_AFTER},
+};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -35,6 +38,7 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: String,
     pub(crate) after: Option<u32>,
+    pub(crate) location: Option<String>,
 }
 
 impl Answer {
@@ -43,6 +47,7 @@ impl Answer {
             status,
             body: String::new(),
             after: None,
+            location: None,
         }
     }
 
@@ -51,6 +56,7 @@ impl Answer {
             status: 200,
             body: body.into(),
             after: None,
+            location: None,
         }
     }
 }
@@ -122,6 +128,11 @@ async fn keep(State(shared): State<Arc<Shared>>, request: Request) -> Response {
         response
             .headers_mut()
             .insert(RETRY_AFTER, HeaderValue::from(after));
+    }
+    if let Some(location) = answer.location {
+        response
+            .headers_mut()
+            .insert(LOCATION, HeaderValue::from_str(&location).unwrap());
     }
     response
 }

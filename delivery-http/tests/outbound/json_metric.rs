@@ -173,6 +173,31 @@ async fn method_headers_and_body_are_sent_as_written() {
 }
 
 #[tokio::test]
+async fn a_content_type_of_ones_own_counts() {
+    let server = Inbox::answering(|_| Answer::body(r#"{"value":3}"#)).await;
+    let spec = JsonMetricSpec {
+        headers: [("Content-Type".into(), "application/graphql+json".into())].into(),
+        body: Some("{}".into()),
+        ..spec(&server.url, "$.value")
+    };
+    assert_eq!(measured(&spec).await, Sample::Value(3.0));
+    assert_eq!(server.got()[0].header("content-type"), "application/graphql+json");
+}
+
+#[tokio::test]
+async fn a_name_is_given_once() {
+    let metric = || JsonMetric::new(&spec("http://host/", "$.value")).unwrap();
+    let two = JsonMetrics::new(client())
+        .with("a", metric())
+        .unwrap()
+        .with("a", metric());
+    assert_eq!(
+        two.unwrap_err().to_string(),
+        "metric: a second `a`; expected another name"
+    );
+}
+
+#[tokio::test]
 async fn what_is_not_there_is_nothing() {
     for (answer, nothing) in [
         (Answer::body("{}"), Nothing::NoData),

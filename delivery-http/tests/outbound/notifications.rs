@@ -311,3 +311,20 @@ async fn a_rollout_goes_on_although_a_receiver_is_dead() {
     assert_eq!(got.last().unwrap().body["phase"], "Succeeded");
     assert_eq!(got.len(), state.outbox.len(), "everything but nothing else");
 }
+
+#[tokio::test]
+async fn a_redirect_that_leaves_the_message_behind_is_not_followed() {
+    for (status, hits) in [(301, 0), (302, 0), (303, 0), (307, 1), (308, 1)] {
+        let other = Inbox::open().await;
+        let away = Answer {
+            location: Some(format!("{}/login", other.url)),
+            ..Answer::status(status)
+        };
+        let inbox = Inbox::open().await.then([away]);
+        let told = telling([receiver("webhook", &inbox.url)]).send(&stepped(1)).await;
+        assert_eq!((told.is_ok(), other.got().len()), (hits == 1, hits), "{status}");
+        if let Some(got) = other.got().first() {
+            assert_eq!((got.method.as_str(), &got.body), ("POST", &inbox.got()[0].body));
+        }
+    }
+}
