@@ -1,6 +1,7 @@
 use delivery_core::analysis::{Metric, Window};
 use delivery_core::plan::{Canary, Capabilities, MetricSpec, Spec, Strategy};
 use delivery_core::{Revision, Timestamp, Weight};
+use proptest::prelude::*;
 
 use super::*;
 
@@ -257,6 +258,46 @@ fn a_metric_shows_nothing_secret() {
         shown.contains("http://host:8080") && !shown.contains("s3cret"),
         "{shown}"
     );
+}
+
+proptest! {
+    /// Whatever somebody writes is a path or an error, and whatever comes back is a sample or nothing.
+    #[test]
+    fn no_path_and_no_reply_is_a_surprise(
+        path in prop_oneof![any::<String>(), r"\$(\.[a-z*]{1,3}|\[(\*|-?[0-9]|'[a-z]'|[?]@\.[a-z] ?[<=!]=? ?'?[0-9a-z]'?|[0-9]?:[0-9]?)\]|\.\.[a-z*])*"],
+        reply in prop_oneof![
+            any::<String>(),
+            r#"\{"[ab]":(\[((1|null|"NaN"|"1e400"|\{\}|\[2\]),){0,3}0\]|"?-?[0-9.e]{1,3}"?|\{"[ab]":7\})\}"#,
+        ],
+    ) {
+        if let Ok(metric) = JsonMetric::new(&JsonMetricSpec { json_path: path, ..spec("http://host/") })
+            && let Ok(Sample::Value(value)) = metric.read(200, reply.as_bytes())
+        {
+            prop_assert!(!value.is_nan());
+        }
+    }
+
+    /// A value comes back from a URL and from a body as it went in.
+    #[test]
+    fn no_value_breaks_out(value in any::<String>()) {
+        let metric = JsonMetric::new(&JsonMetricSpec {
+            body: Some(r#"{"a":"{{args.a}}"}"#.into()),
+            args: [("a".into(), value.clone())].into(),
+            ..spec("http://host/?a={{args.a}}&b=1")
+        }).unwrap();
+        let v2 = Revision::new("v2").unwrap();
+        let (url, body) = metric.filled(&asked(&v2, None, None).ask()).unwrap();
+        let url = reqwest::Url::parse(&url).unwrap();
+        let pairs: Vec<_> = url.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
+        prop_assert_eq!(pairs, [("a".to_owned(), value.clone()), ("b".to_owned(), "1".to_owned())]);
+        let body: Value = serde_json::from_str(&body.unwrap()).unwrap();
+        prop_assert_eq!(body, serde_json::json!({ "a": value }));
+    }
+
+    #[test]
+    fn no_template_is_a_surprise(text in r"[a-z{} é\n]{0,20}") {
+        let _ = Template::parse("url", &text, &["a", "b"]);
+    }
 }
 
 /// What a question borrows.

@@ -82,7 +82,20 @@ fn one_line(text: &str) -> impl Iterator<Item = char> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn no_text_is_too_long_or_has_a_line_break(text in any::<String>(), limit in 0_usize..40) {
+            for form in [PLAIN, SLACK, HTML, MENTIONS, MARKUP] {
+                let fits = fitted(&text, limit, form);
+                prop_assert!(fits.chars().count() <= limit);
+                prop_assert!(!fits.contains(char::is_control));
+            }
+        }
+    }
 
     #[test]
     fn a_text_is_one_line_and_does_what_nobody_tells_it() {
