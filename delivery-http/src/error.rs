@@ -178,6 +178,14 @@ impl Error {
         }
     }
 
+    /// Several as one.
+    pub(crate) fn collected(mut failed: Vec<Self>) -> Option<Self> {
+        if failed.len() > 1 {
+            return Some(Self::Several { failed });
+        }
+        failed.pop()
+    }
+
     pub(crate) fn unusable(
         field: impl Into<String>,
         found: impl Into<String>,

@@ -2,7 +2,10 @@
 
 pub mod client;
 mod error;
+mod fan_out;
+pub mod hook;
 pub mod notify;
 
 pub use self::client::{Client, ClientBuilder, Endpoint};
 pub use self::error::{Cause, Error};
+pub use self::fan_out::FanOut;

@@ -59,7 +59,7 @@ impl Notifier for Notifications {
         let told = self.receivers.iter().map(|it| it.tell(&self.client, &message));
         let failed: Vec<Error> = join_all(told).await.into_iter().filter_map(Result::err).collect();
         let doing = || format!("sending notice {} of {}", notice.id, self.about.full_name());
-        match collected(failed) {
+        match Error::collected(failed) {
             None => Ok(()),
             Some(error) => Err(error.at_port(doing())),
         }
@@ -87,11 +87,4 @@ impl Told {
         // Nothing is left half-done in it.
         f(&mut self.done.lock().unwrap_or_else(PoisonError::into_inner))
     }
-}
-
-fn collected(mut failed: Vec<Error>) -> Option<Error> {
-    if failed.len() > 1 {
-        return Some(Error::Several { failed });
-    }
-    failed.pop()
 }

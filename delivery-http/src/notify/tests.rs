@@ -163,20 +163,43 @@ fn what_a_gate_said_is_harmless_in_every_format() {
     let said = "line 1\r\nline 2 <!channel> @here [a](http://x)\u{1b}[31m\u{202e}";
     let zero = "\u{200b}";
     for (name, at, reads) in [
-        ("slack", "/attachments/0/text", "line 1 line 2 &lt;!channel&gt; @here [a](http://x) [31m".into()),
-        ("discord", "/attachments/0/text", format!("line 1 line 2 <!channel> @{zero}here [a]{zero}(http://x) [31m")),
-        ("rocket", "/attachments/0/text", format!("line 1 line 2 <!channel> @{zero}here [a]{zero}(http://x) [31m")),
-        ("msteams", "/sections/0/activityTitle", format!("line 1 line 2 &lt;!channel&gt; @here [a]{zero}(http://x) [31m")),
+        (
+            "slack",
+            "/attachments/0/text",
+            "line 1 line 2 &lt;!channel&gt; @here [a](http://x) [31m".into(),
+        ),
+        (
+            "discord",
+            "/attachments/0/text",
+            format!("line 1 line 2 <!channel> @{zero}here [a]{zero}(http://x) [31m"),
+        ),
+        (
+            "rocket",
+            "/attachments/0/text",
+            format!("line 1 line 2 <!channel> @{zero}here [a]{zero}(http://x) [31m"),
+        ),
+        (
+            "msteams",
+            "/sections/0/activityTitle",
+            format!("line 1 line 2 &lt;!channel&gt; @here [a]{zero}(http://x) [31m"),
+        ),
         (
             "gchat",
             "/cards/0/sections/0/widgets/0/textParagraph/text",
             "line 1 line 2 &lt;!channel&gt; @here [a](http://x) [31m</strong></font>".into(),
         ),
-        ("alertmanager", "/0/annotations/description", "line 1 line 2 <!channel> @here [a](http://x) [31m".into()),
+        (
+            "alertmanager",
+            "/0/annotations/description",
+            "line 1 line 2 <!channel> @here [a](http://x) [31m".into(),
+        ),
     ] {
         let body = to(name).sent(&denied(said)).remove(0);
         let text = body.pointer(at).and_then(Value::as_str).unwrap();
-        assert!(text.ends_with(&format!("confirm-rollout desk denied: {reads}")), "{name}: {text:?}");
+        assert!(
+            text.ends_with(&format!("confirm-rollout desk denied: {reads}")),
+            "{name}: {text:?}"
+        );
     }
 }
 
