@@ -30,6 +30,7 @@ use delivery_core::port::Fault;
 use reqwest::redirect::Policy;
 
 use self::address::{Checked, is_refused};
+pub(crate) use self::call::secret_value;
 pub use self::call::{Call, Limits, Reply, Verification};
 pub(crate) use self::endpoint::ENCODED;
 pub use self::endpoint::Endpoint;

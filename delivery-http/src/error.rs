@@ -189,6 +189,11 @@ impl Error {
         }
     }
 
+    /// Several as one, if there are any.
+    pub(crate) fn collected(failed: Vec<Self>) -> Option<Self> {
+        (!failed.is_empty()).then(|| Self::all(failed))
+    }
+
     pub(crate) fn unusable(
         field: impl Into<String>,
         found: impl Into<String>,

@@ -199,17 +199,22 @@ fn failure(url: &Url, error: &reqwest::Error) -> Error {
         };
     }
     let source = Cause::of(error);
-    let invalid = |it: &(dyn StdError + 'static)| {
-        it.downcast_ref::<io::Error>()
-            .is_some_and(|it| it.kind() == io::ErrorKind::InvalidData)
-    };
-    if error.is_connect() && causes().any(invalid) {
+    if error.is_connect() && causes().filter_map(|it| it.downcast_ref()).any(is_tls) {
         Error::Tls { host, source }
     } else if error.is_connect() {
         Error::Unreachable { host, source }
     } else {
         Error::CutOff { host, source }
     }
+}
+
+/// Whether it is what TLS makes of what it cannot trust or read. While connecting, nothing else reads data.
+fn is_tls(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidData
+        || error
+            .get_ref()
+            .and_then(|it| it.downcast_ref())
+            .is_some_and(is_tls)
 }
 
 /// What `Retry-After` says, in seconds or as a date (RFC 9110 §10.2.3).

@@ -27,7 +27,10 @@ pub struct Limits {
 impl Limits {
     /// So long for each attempt, tried again so often; altogether as long as that can take.
     pub fn new(attempt: Duration, retries: u32) -> Self {
-        let waits = Duration::from_secs(60).saturating_mul(retries);
+        // And a moment, so that the last attempt has all of its time.
+        let waits = Duration::from_secs(60)
+            .saturating_mul(retries)
+            .saturating_add(Duration::from_secs(1));
         Self {
             attempt,
             total: attempt

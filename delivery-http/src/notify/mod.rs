@@ -93,7 +93,7 @@ mod discord;
 mod google_chat;
 mod message;
 mod notifications;
-mod pace;
+pub(crate) mod pace;
 mod receiver;
 mod rocket;
 mod slack;

@@ -58,11 +58,10 @@ impl Notifier for Notifications {
         };
         let told = self.receivers.iter().map(|it| it.tell(&self.client, &message));
         let failed: Vec<Error> = join_all(told).await.into_iter().filter_map(Result::err).collect();
-        if failed.is_empty() {
-            return Ok(());
-        }
-        let doing = format!("sending notice {} of {}", notice.id, self.about.full_name());
-        Err(Error::all(failed).at_port(doing))
+        Error::collected(failed).map_or(Ok(()), |error| {
+            let rollout = self.about.full_name();
+            Err(error.at_port(format!("sending notice {} of {rollout}", notice.id)))
+        })
     }
 }
 

@@ -27,7 +27,7 @@ const OBEYED: Duration = Duration::from_secs(3_600);
 /// After a failure it is left alone for a while, twice as long each time: a driver that waits for its notices waits for
 /// a dead receiver once, not once for each notice.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     /// When the latest notices were sent, oldest first. No more than the rate allows.
     sent: VecDeque<Instant>,
     /// How often it failed in a row.
@@ -38,7 +38,7 @@ pub(super) struct Pace {
 
 /// Why a notice is not sent yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Wait {
+pub(crate) enum Wait {
     /// As many as the rate allows were sent.
     Rate { left: Duration },
     /// The receiver failed a moment ago.
@@ -47,7 +47,7 @@ pub(super) enum Wait {
 
 impl Pace {
     /// Whether a notice may be sent now; it is then counted. Errors are never held back by the rate, but count.
-    pub(super) fn admit(&mut self, now: Instant, rate: Option<Rate>, severity: Severity) -> Result<(), Wait> {
+    pub(crate) fn admit(&mut self, now: Instant, rate: Option<Rate>, severity: Severity) -> Result<(), Wait> {
         if let Some((until, why)) = &self.rests
             && let Some(left) = until.checked_duration_since(now).filter(|it| !it.is_zero())
         {
@@ -78,13 +78,13 @@ impl Pace {
     }
 
     /// It worked.
-    pub(super) fn worked(&mut self) {
+    pub(crate) fn worked(&mut self) {
         self.failures = 0;
         self.rests = None;
     }
 
     /// It failed, and asked to be left alone for `after`.
-    pub(super) fn failed(&mut self, now: Instant, after: Option<Duration>, why: &str) {
+    pub(crate) fn failed(&mut self, now: Instant, after: Option<Duration>, why: &str) {
         let doubled = Duration::from_secs(1 << self.failures.min(6)).min(LONGEST);
         self.failures = self.failures.saturating_add(1);
         let rest = after.unwrap_or_default().min(OBEYED).max(doubled);
@@ -96,16 +96,16 @@ impl Pace {
 ///
 /// Bounded: an outbox holds [`State::OUTBOX`] notices, and what has left it does not come back.
 #[derive(Debug, Default)]
-pub(super) struct Done(VecDeque<(u64, Timestamp)>);
+pub(crate) struct Done(VecDeque<(u64, Timestamp)>);
 
 impl Done {
     const MOST: usize = 4 * State::OUTBOX;
 
-    pub(super) fn has(&self, notice: &Notice) -> bool {
+    pub(crate) fn has(&self, notice: &Notice) -> bool {
         self.0.contains(&(notice.id, notice.at))
     }
 
-    pub(super) fn add(&mut self, notice: &Notice) {
+    pub(crate) fn add(&mut self, notice: &Notice) {
         if self.0.len() >= Self::MOST {
             self.0.pop_front();
         }

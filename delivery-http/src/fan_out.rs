@@ -1,0 +1,71 @@
+//! Several notifiers as one.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use delivery_core::port::{Fault, Notifier, PortError};
+use delivery_core::rollout::Notice;
+use futures::future::join_all;
+
+/// Tells several notifiers, all at the same time: webhooks and chats, say.
+///
+/// When one of them fails, all of them get the notice again later, as a notifier has to expect; those of this crate
+/// remember what they have sent.
+///
+/// ```
+/// use delivery_core::port::Silent;
+/// use delivery_http::FanOut;
+///
+/// let (hooks, chat) = (Silent, Silent);
+/// let notifier = FanOut::new().and(&hooks).and(&chat);
+/// ```
+#[derive(Default)]
+#[must_use]
+pub struct FanOut<'a>(Vec<&'a dyn Notifier>);
+
+impl<'a> FanOut<'a> {
+    /// Nobody.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// One more.
+    pub fn and(mut self, notifier: &'a dyn Notifier) -> Self {
+        self.0.push(notifier);
+        self
+    }
+}
+
+#[async_trait]
+impl Notifier for FanOut<'_> {
+    async fn send(&self, notice: &Notice) -> Result<(), PortError> {
+        let told = join_all(self.0.iter().map(|it| it.send(notice))).await;
+        let mut failed: Vec<PortError> = told.into_iter().filter_map(Result::err).collect();
+        if failed.len() < 2 {
+            return failed.pop().map_or(Ok(()), Err);
+        }
+        let texts: Vec<String> = failed.iter().map(|it| chain(it)).collect();
+        let transient = |it: &PortError| match it.fault {
+            Fault::Transient { after } => Some(after),
+            Fault::Permanent => None,
+        };
+        let fault = failed.iter().filter_map(transient).min();
+        Err(PortError {
+            fault: fault.map_or(Fault::Permanent, |after| Fault::Transient { after }),
+            doing: format!("sending notice {}", notice.id).into(),
+            source: texts.join("; ").into(),
+        })
+    }
+}
+
+impl fmt::Debug for FanOut<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("FanOut").field(&self.0.len()).finish()
+    }
+}
+
+/// An error and its causes, as one sentence.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |it| it.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

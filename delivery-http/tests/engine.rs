@@ -1,0 +1,279 @@
+//! All types of hooks in the engine: the driver over a simulated world, with webhooks that a real server answers.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use delivery_core::plan::{Canary, Capabilities, MetricSpec, Plan, Spec, Strategy};
+use delivery_core::port::Clock;
+use delivery_core::rollout::Phase;
+use delivery_core::sim::{Crash, Happening, START, Scenario, Version, World};
+use delivery_core::{Ports, Revision, State, advance};
+use delivery_http::Client;
+use delivery_http::hook::{HookKind, Webhook, Webhooks};
+use serde_json::json;
+
+use support::{Got, Receiver, Says, client};
+
+#[tokio::test]
+async fn all_types_of_hooks_are_called_on_the_way_to_a_promotion() {
+    let server = Receiver::start(all_is_well).await;
+    let ended = Rollout::new(&server).play(None).await;
+    assert_eq!(ended.phase(), Phase::Succeeded);
+
+    let got = server.got();
+    let calls = |kind: HookKind| got.iter().filter(|it| it.path == path(kind)).count();
+    // Weights 30 and 60, with a round at each: traffic increases to both, and with the promotion.
+    let table = [
+        (HookKind::ConfirmRollout, 1),
+        (HookKind::PreRollout, 1),
+        (HookKind::Rollout, 2),
+        (HookKind::ConfirmTrafficIncrease, 3),
+        (HookKind::ConfirmPromotion, 1),
+        (HookKind::PostRollout, 1),
+    ];
+    for (kind, wanted) in table {
+        assert_eq!(calls(kind), wanted, "{kind}");
+    }
+    assert!(calls(HookKind::Rollback) >= 2 && calls(HookKind::Event) >= 5);
+    let in_order: Vec<&str> = got
+        .iter()
+        .map(|it| it.path.as_str())
+        .filter(|it| *it != path(HookKind::Event))
+        .collect();
+    assert_eq!(
+        (in_order[0], in_order[in_order.len() - 1]),
+        ("/confirm-rollout", "/post-rollout")
+    );
+    let checksums: BTreeSet<&str> = got.iter().filter_map(|it| it.body["checksum"].as_str()).collect();
+    assert_eq!(checksums.len(), 1, "one revision, one checksum");
+    assert_eq!(keys(&got).len(), got.len(), "without a crash nothing is repeated");
+}
+
+#[tokio::test]
+async fn a_rollback_hook_that_succeeds_rolls_back() {
+    let server = Receiver::start(|it| match it.path.as_str() {
+        "/rollback" => Says::status(200),
+        _ => all_is_well(it),
+    })
+    .await;
+    let ended = Rollout::new(&server).play(None).await;
+    assert_eq!(ended.phase(), Phase::Failed);
+    let got = server.got();
+    let after = got.iter().find(|it| it.path == "/post-rollout").unwrap();
+    assert_eq!(after.body["phase"], "Failed");
+    assert!(
+        messages(&got)
+            .iter()
+            .any(|it| it.contains("rollback it asked for a rollback")),
+        "{:?}",
+        messages(&got)
+    );
+}
+
+#[tokio::test]
+async fn what_a_failing_load_test_says_is_the_reason() {
+    let server = Receiver::start(|it| match it.path.as_str() {
+        "/rollout" => Says::status(500).body("p99 is 812 ms"),
+        _ => all_is_well(it),
+    })
+    .await;
+    let ended = Rollout::new(&server).play(None).await;
+    assert_eq!(ended.phase(), Phase::Failed);
+    let got = server.got();
+    assert!(
+        messages(&got)
+            .iter()
+            .any(|it| it.ends_with("answered 500: p99 is 812 ms")),
+        "{:?}",
+        messages(&got)
+    );
+}
+
+#[tokio::test]
+async fn a_gate_that_is_closed_holds_the_rollout_where_it_is() {
+    for kind in [
+        HookKind::ConfirmRollout,
+        HookKind::ConfirmTrafficIncrease,
+        HookKind::ConfirmPromotion,
+    ] {
+        let closed = path(kind);
+        let server = Receiver::start(move |it| {
+            if it.path == closed {
+                Says::status(403)
+            } else {
+                all_is_well(it)
+            }
+        })
+        .await;
+        let ended = Rollout::new(&server).play(None).await;
+        assert!(
+            matches!(
+                ended.phase(),
+                Phase::Waiting | Phase::Progressing | Phase::WaitingPromotion
+            ),
+            "{kind} {}",
+            ended.phase()
+        );
+        assert_eq!(ended.checks().failed, 0);
+    }
+}
+
+/// The process dies before or after each call of another port, among them every saving of an answer.
+#[tokio::test]
+async fn whenever_the_process_dies_it_ends_the_same_and_a_repeated_call_has_its_key() {
+    let server = Receiver::start(all_is_well).await;
+    let rollout = Rollout::new(&server);
+    let undisturbed = rollout.play(None).await;
+    let calls = rollout.calls.get();
+    let wanted = questions(&server.take());
+    let mut repeated = BTreeSet::new();
+    for moment in [Crash::Before, Crash::After] {
+        for call in 1..=calls {
+            let ended = rollout.play(Some((call, moment))).await;
+            assert_eq!(
+                (ended.phase(), &ended.primary),
+                (undisturbed.phase(), &undisturbed.primary),
+                "{moment:?} {call}"
+            );
+            let got = server.take();
+            assert_eq!(questions(&got), wanted, "{moment:?} {call}: the same questions");
+            let mut seen = BTreeMap::new();
+            for it in &got {
+                let first = seen.entry(it.key()).or_insert(it);
+                assert_eq!(
+                    (&first.path, &first.body),
+                    (&it.path, &it.body),
+                    "one key, one call"
+                );
+            }
+            repeated.extend(
+                got.iter()
+                    .filter(|it| got.iter().filter(|other| other.key() == it.key()).count() > 1)
+                    .map(|it| it.path.clone()),
+            );
+        }
+    }
+    let all: BTreeSet<String> = HookKind::ALL.into_iter().map(path).collect();
+    assert_eq!(
+        repeated, all,
+        "every type was called again after a crash at least once"
+    );
+}
+
+/// All calls, repeats left out.
+fn questions(got: &[Got]) -> BTreeSet<(String, String)> {
+    got.iter()
+        .map(|it| (it.path.clone(), it.key().to_owned()))
+        .collect()
+}
+
+fn keys(got: &[Got]) -> BTreeSet<&str> {
+    got.iter().map(Got::key).collect()
+}
+
+fn messages(got: &[Got]) -> Vec<&str> {
+    got.iter()
+        .filter_map(|it| it.body["metadata"]["eventMessage"].as_str())
+        .collect()
+}
+
+fn path(kind: HookKind) -> String {
+    format!("/{kind}")
+}
+
+fn all_is_well(call: &Got) -> Says {
+    Says::status(if call.path == "/rollback" { 403 } else { 200 })
+}
+
+/// A rollout of v2 with a hook of each type.
+struct Rollout {
+    client: Client,
+    written: Vec<Webhook>,
+    scenario: Scenario,
+    plan: Plan,
+    /// Port calls of the latest play.
+    calls: std::cell::Cell<u64>,
+}
+
+impl Rollout {
+    fn new(server: &Receiver) -> Self {
+        let client = client();
+        let written: Vec<Webhook> = HookKind::ALL
+            .into_iter()
+            .map(|kind| {
+                serde_json::from_value(
+                    json!({ "type": kind.name(), "name": "it", "url": server.url(&path(kind)) }),
+                )
+                .unwrap()
+            })
+            .collect();
+        let canary = Canary {
+            step_weight: Some(30.0),
+            max_weight: Some(60.0),
+            ..Canary::default()
+        };
+        let hooks = Webhooks::of("web", "shop")
+            .hooks(written.clone())
+            .build(&client)
+            .unwrap();
+        let spec = Spec {
+            gates: hooks.gates(),
+            metrics: vec![MetricSpec::at_least("request-success-rate", 99.0)],
+            threshold: 2,
+            ..Spec::new(Strategy::Canary(canary))
+        };
+        let revision = |name| Revision::new(name).unwrap();
+        let scenario = Scenario {
+            happenings: vec![Happening::push(Duration::ZERO, revision("v2"))],
+            limit: Duration::from_secs(1_800),
+            ..Scenario::new(revision("v1")).version(revision("v2"), Version::GOOD)
+        };
+        let (plan, _) = spec.compile(&Capabilities::ALL).unwrap();
+        Self {
+            client,
+            written,
+            scenario,
+            plan,
+            calls: std::cell::Cell::new(0),
+        }
+    }
+
+    /// Drives it in a new world until it has ended, or half an hour has passed there.
+    async fn play(&self, crash: Option<(u64, Crash)>) -> State {
+        let world = World::new(&self.scenario);
+        if let Some((call, moment)) = crash {
+            world.crash_at(call, moment);
+        }
+        // What lives in memory dies with the process.
+        let born = || {
+            Webhooks::of("web", "shop")
+                .hooks(self.written.clone())
+                .build(&self.client)
+                .unwrap()
+        };
+        let mut hooks = born();
+        loop {
+            let ports = Ports {
+                approver: &hooks,
+                notifier: &hooks,
+                ..world.ports()
+            };
+            let advanced = advance(&self.plan, &ports, &[]).await;
+            if world.restart() {
+                hooks = born();
+                continue;
+            }
+            let advanced = advanced.unwrap();
+            self.calls.set(world.calls());
+            let at_rest = advanced.until.is_none() && advanced.state.is_idle() && world.is_quiet();
+            let next = [advanced.until, world.next_change()].into_iter().flatten().min();
+            match next {
+                Some(next) if !at_rest && next.since(START) < self.scenario.limit => world.advance_to(next),
+                Some(_) | None => return advanced.state,
+            }
+            assert!(world.now() >= START);
+        }
+    }
+}
