@@ -12,7 +12,7 @@ pub(super) fn sample(value: &Value) -> Result<Sample, Nothing> {
         return number(value).map(Sample::Value);
     };
     match names(members).as_slice() {
-        ["canary", "primary"] | ["canary"] => both(members),
+        ["canary", "primary"] | ["canary"] => sides(members),
         ["errors", "total"] => Ok(Sample::Counts {
             canary: tally(members)?,
             primary: None,
@@ -28,6 +28,38 @@ pub(super) fn sample(value: &Value) -> Result<Sample, Nothing> {
     }
 }
 
+/// What two answers are together, one about the canary and one about the primary.
+///
+/// # Errors
+/// Why there is no sample. A primary without data is no reason where the canary was counted.
+pub(super) fn both(
+    canary: Result<Sample, Nothing>,
+    primary: Result<Sample, Nothing>,
+) -> Result<Sample, Nothing> {
+    match (canary?, primary) {
+        (Sample::Value(canary), Ok(Sample::Value(primary))) => Ok(Sample::Pair { canary, primary }),
+        (
+            Sample::Counts {
+                canary,
+                primary: None,
+            },
+            Ok(Sample::Counts {
+                canary: primary,
+                primary: None,
+            }),
+        ) => Ok(Sample::Counts {
+            canary,
+            primary: Some(primary),
+        }),
+        (counts @ Sample::Counts { .. }, Err(Nothing::NoData)) => Ok(counts),
+        (Sample::Value(_), Err(Nothing::NoData)) => Err(Nothing::NoPrimary),
+        (_, Err(nothing)) => Err(nothing),
+        (_, Ok(_)) => Err(Nothing::Unusable(String::from(
+            "the answers about canary and primary are not two numbers or two counts",
+        ))),
+    }
+}
+
 /// In alphabetical order.
 fn names(members: &Map<String, Value>) -> Vec<&str> {
     let mut names: Vec<&str> = members.keys().map(String::as_str).collect();
@@ -35,7 +67,7 @@ fn names(members: &Map<String, Value>) -> Vec<&str> {
     names
 }
 
-fn both(members: &Map<String, Value>) -> Result<Sample, Nothing> {
+fn sides(members: &Map<String, Value>) -> Result<Sample, Nothing> {
     let (canary, primary) = (members.get("canary"), members.get("primary"));
     let canary = canary.unwrap_or(&Value::Null);
     let primary = primary.filter(|it| !it.is_null());
@@ -92,16 +124,21 @@ fn tally(members: &Map<String, Value>) -> Result<Tally, Nothing> {
 /// The largest number up to which a double knows every whole one.
 const EXACT: u64 = 1 << 53;
 
+/// Also what is written as `200.0` or `"200"`: many count in doubles.
 fn count(name: &str, value: Option<&Value>) -> Result<u64, Nothing> {
-    match value {
-        None | Some(Value::Null) => Err(Nothing::NoData),
-        Some(value) => value.as_u64().filter(|it| *it <= EXACT).ok_or_else(|| {
-            let found = kind(value);
-            Nothing::Unusable(format!(
-                "{name} is {found}, where there should be a whole number up to 2^53"
-            ))
-        }),
-    }
+    let value = value.unwrap_or(&Value::Null);
+    let whole = match number(value) {
+        Err(Nothing::NoData) => return Err(Nothing::NoData),
+        Ok(_) if value.is_boolean() => None,
+        Ok(number) if number.fract() == 0.0 => format!("{number:.0}").parse().ok(),
+        Ok(_) | Err(_) => None,
+    };
+    whole.filter(|it| *it <= EXACT).ok_or_else(|| {
+        let found = kind(value);
+        Nothing::Unusable(format!(
+            "{name} is {found}, where there should be a whole number up to 2^53"
+        ))
+    })
 }
 
 fn number(value: &Value) -> Result<f64, Nothing> {
@@ -192,6 +229,80 @@ mod tests {
             ),
         ] {
             assert_eq!(sample(&value), Ok(measures), "{value}");
+        }
+    }
+
+    #[test]
+    fn counts_may_be_written_as_doubles_or_texts() {
+        for (written, counted) in [
+            (json!(200), Some(200)),
+            (json!(200.0), Some(200)),
+            (json!("200"), Some(200)),
+            (json!(9_007_199_254_740_992_u64), Some(9_007_199_254_740_992)),
+            (json!(9_007_199_254_740_994_u64), None),
+            (json!(1e300), None),
+            (json!(200.5), None),
+            (json!(-200), None),
+            (json!("Inf"), None),
+            (json!("NaN"), None),
+            (json!(true), None),
+            (json!([200]), None),
+        ] {
+            let counts = sample(&json!({ "total": written, "errors": 0 }));
+            let total = match counts {
+                Ok(Sample::Counts { canary, .. }) => Some(canary.total),
+                Ok(other) => panic!("{other:?}"),
+                Err(Nothing::Unusable(_)) => None,
+                Err(other) => panic!("{other:?}"),
+            };
+            assert_eq!(total, counted, "{written}");
+        }
+    }
+
+    #[test]
+    fn two_answers_are_one_sample() {
+        let value = |it| Ok(Sample::Value(it));
+        let counts = |total, primary| {
+            Ok(Sample::Counts {
+                canary: Tally { total, errors: 0 },
+                primary,
+            })
+        };
+        let unalike = "the answers about canary and primary are not two numbers or two counts";
+        for (canary, primary, together) in [
+            (
+                value(1.0),
+                value(2.0),
+                Ok(Sample::Pair {
+                    canary: 1.0,
+                    primary: 2.0,
+                }),
+            ),
+            (
+                counts(1, None),
+                counts(2, None),
+                counts(1, Some(Tally { total: 2, errors: 0 })),
+            ),
+            (counts(1, None), Err(Nothing::NoData), counts(1, None)),
+            (value(1.0), Err(Nothing::NoData), Err(Nothing::NoPrimary)),
+            (Err(Nothing::NoData), value(2.0), Err(Nothing::NoData)),
+            (value(1.0), Err(Nothing::NotANumber), Err(Nothing::NotANumber)),
+            (
+                value(1.0),
+                counts(2, None),
+                Err(Nothing::Unusable(unalike.into())),
+            ),
+            (
+                counts(1, Some(Tally::default())),
+                counts(2, None),
+                Err(Nothing::Unusable(unalike.into())),
+            ),
+        ] {
+            assert_eq!(
+                both(canary.clone(), primary.clone()),
+                together,
+                "{canary:?} {primary:?}"
+            );
         }
     }
 

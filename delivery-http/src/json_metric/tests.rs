@@ -130,6 +130,13 @@ fn what_cannot_be_sent_is_refused_when_it_is_built() {
             },
             "covers: the window",
         ),
+        (
+            JsonMetricSpec {
+                asks: Asks::Both,
+                ..spec("http://host/?v={{ primary }}")
+            },
+            "asks: both revisions",
+        ),
     ] {
         let problem = problem(&spec);
         assert!(problem.starts_with(says), "{problem}");
@@ -167,6 +174,16 @@ fn a_value_stays_one_value() {
     let body: Value = serde_json::from_str(&body.unwrap()).unwrap();
     let want = serde_json::json!({ "q": "rate(\"x\")", "a": "x\"y\nz&é/", "from": 1_777_000_000, "to": 1_777_000_060 });
     assert_eq!(body, want);
+}
+
+#[test]
+fn a_value_does_not_climb_out_of_its_path() {
+    for dots in [".", ".."] {
+        let v2 = Revision::new(dots).unwrap();
+        let metric = JsonMetric::new(&spec("http://host/public/{{ revision }}/x")).unwrap();
+        let why = Nothing::Unusable(format!("`{dots}` in a URL"));
+        assert_eq!(metric.filled(&asked(&v2, None, None).ask()), Err(why));
+    }
 }
 
 #[test]

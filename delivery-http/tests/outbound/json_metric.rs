@@ -5,7 +5,7 @@ use delivery_core::contract;
 use delivery_core::plan::{Canary, Capabilities, MetricSpec, Spec, Strategy};
 use delivery_core::port::{Fault, Measure, MetricSource};
 use delivery_core::{Revision, Timestamp, Weight};
-use delivery_http::json_metric::{Covers, JsonMetric, JsonMetricSpec, JsonMetrics};
+use delivery_http::json_metric::{Asks, Covers, JsonMetric, JsonMetricSpec, JsonMetrics};
 use serde_json::json;
 
 use crate::inbox::{Answer, Got, Inbox};
@@ -122,6 +122,42 @@ async fn it_keeps_the_promises_of_every_source() {
     assert_eq!(
         server.got()[0].target,
         "/counts?version=v2&from=1777000540&to=1777000600"
+    );
+}
+
+#[tokio::test]
+async fn both_sides_can_be_asked_about() {
+    let server = Inbox::answering(counted).await;
+    let url = format!(
+        "{}/counts?version={{{{revision}}}}&from={{{{from}}}}&to={{{{to}}}}",
+        server.url
+    );
+    let spec = JsonMetricSpec {
+        covers: Covers::Window,
+        asks: Asks::Both,
+        ..spec(&url, "$.data[0]")
+    };
+    let question = Question::until("error-rate", Timestamp::from_millis(1_777_000_600_000));
+    let wait = async || tokio::time::sleep(Duration::from_millis(10)).await;
+    let source = source(&spec);
+    contract::metric_source(&source, &question.ask(), wait)
+        .await
+        .unwrap();
+    let (canary, primary) = (
+        Tally { total: 60, errors: 6 },
+        Some(Tally { total: 60, errors: 0 }),
+    );
+    assert_eq!(
+        source.measure(&question.ask()).await.unwrap(),
+        Sample::Counts { canary, primary }
+    );
+    let alone = Measure {
+        primary: None,
+        ..question.ask()
+    };
+    assert_eq!(
+        source.measure(&alone).await.unwrap(),
+        Sample::Nothing(Nothing::NoPrimary)
     );
 }
 

@@ -10,7 +10,8 @@ use delivery_core::rollout::Phase;
 use delivery_core::sim::{Happening, Scenario, World};
 use delivery_core::{Revision, advance};
 use delivery_http::Client;
-use delivery_http::notify::{Message, Notifications, Rate, SENDERS};
+use delivery_http::notify::{Message, Notifications, Rate, Receiver, SENDERS, Sender};
+use serde_json::json;
 
 use crate::inbox::{Answer, Inbox};
 use crate::words::{about, chain, denied, failed, promoted, receiver, stepped, telling};
@@ -86,6 +87,42 @@ async fn a_notice_is_not_told_twice_by_the_same_process() {
     }
     let ids: Vec<_> = inbox.got().iter().map(|it| it.body["id"].clone()).collect();
     assert_eq!(ids, [1, 2]);
+}
+
+#[tokio::test]
+async fn what_is_told_again_after_a_crash_is_the_same_to_the_byte() {
+    for sender in SENDERS {
+        let inbox = Inbox::open().await;
+        for _process in 0..2 {
+            telling([receiver(sender.name, &inbox.url)])
+                .send(&promoted(1))
+                .await
+                .unwrap();
+        }
+        let got = inbox.got();
+        assert_eq!(got.len(), 2, "{}", sender.name);
+        assert_eq!(got[0].body, got[1].body);
+        assert_eq!(got[0].header("idempotency-key"), got[1].header("idempotency-key"));
+    }
+}
+
+#[tokio::test]
+async fn a_sender_of_ones_own_tells_a_real_server() {
+    const NTFY: Sender = Sender {
+        name: "ntfy",
+        path: "/rollouts",
+        bodies: |message, _| vec![json!({ "message": message.text() })],
+        ..Sender::CHAT
+    };
+    let inbox = Inbox::open().await;
+    let ntfy = Receiver::new(&NTFY, &inbox.url.as_str().into()).unwrap();
+    telling([ntfy]).send(&promoted(1)).await.unwrap();
+    let got = inbox.got().remove(0);
+    assert_eq!(got.target, "/rollouts");
+    assert_eq!(
+        got.body,
+        json!({ "message": "Succeeded v2, 10 % to the canary: promotion completed" })
+    );
 }
 
 #[tokio::test]
