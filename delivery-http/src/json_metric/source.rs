@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use delivery_core::Timestamp;
 use delivery_core::analysis::{Nothing, Sample, Window};
 use delivery_core::port::{Clock, Measure, MetricSource, PortError};
+use tracing::Instrument;
 
 use super::{Covers, JsonMetric};
 use crate::client::Client;
@@ -77,7 +78,12 @@ impl MetricSource for JsonMetrics {
         if let Some(nothing) = outside(metric.covers, ask.window, self.clock.now()) {
             return Ok(Sample::Nothing(nothing));
         }
-        match metric.measure(&self.client, ask).await {
+        let span = tracing::debug_span!(
+            "measure",
+            metric = ask.metric.name,
+            revision = ask.canary.as_str()
+        );
+        match metric.measure(&self.client, ask).instrument(span).await {
             Ok(said) => Ok(said.unwrap_or_else(Sample::Nothing)),
             Err(error) => Err(error.at_port(format!("measuring {}", ask.metric.name))),
         }

@@ -38,7 +38,7 @@
 //! exist.
 //!
 //! # What a receiver can count on
-//! - It gets a notice at least once. A repeat after a crash has the same `Idempotency-Key` header, the same `key`, or the
+//! - It gets a notice at least once, unless it refuses it, or the outbox overflows while it is down. A repeat after a crash has the same `Idempotency-Key` header, the same `key`, or the
 //!   same CloudEvents `id`; as long as the process lives, there are no repeats: the other receivers of a notice do not get
 //!   it again because one has failed.
 //! - No more messages than its [`Rate`]. What is too much comes later; errors are not held back.
@@ -50,6 +50,20 @@
 //! for 1 s, 2 s, 4 s to a minute, or for as long as it asks, so that it costs a driver one [`Receiver::timeout`] now and
 //! then and not one for each notice. A message that it does not take as it is (400, 413, 415, 422) is reported once and
 //! given up. Receivers are called at the same time.
+//!
+//! # What differs from Flagger
+//! | Flagger | here |
+//! |---|---|
+//! | a receiver without a severity gets nothing, against its documentation | everything |
+//! | a message that fails is lost | it stays in the outbox, and is sent again |
+//! | `waiting for traffic increase` at every interval | one notice per transition |
+//! | a deadline that is exceeded is never told | it is an error |
+//! | texts as they come | escaped for each format, in one line, shortened |
+//! | no limit | a [`Rate`] for each receiver |
+//! | what Slack's API declines with a status of 200 is taken for sent | it has failed |
+//! | a redirect with 302 is followed without the message | it has failed |
+//! | Google Chat: titled `Flagger`, with a picture from its site | titled with [`Settings::username`], without one |
+//! | an address that cannot be used is shown in the error, secret and all | never more than scheme, host and port |
 //!
 //! # A sender of your own
 //! A sender is a value with a function that makes JSON of a message; nothing of it touches the network:

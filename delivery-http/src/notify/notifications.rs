@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use delivery_core::port::{Notifier, PortError};
 use delivery_core::rollout::Notice;
 use futures::future::join_all;
+use tracing::Instrument;
 
 use super::pace::Done;
 use super::receiver::Refusal;
@@ -56,7 +57,11 @@ impl Notifier for Notifications {
             about: &self.about,
             notice,
         };
-        let told = self.receivers.iter().map(|it| it.tell(&self.client, &message));
+        let told = self.receivers.iter().map(|it| {
+            let (receiver, rollout) = (it.receiver.name(), self.about.full_name());
+            let span = tracing::debug_span!("tell", receiver, rollout, notice = notice.id);
+            it.tell(&self.client, &message).instrument(span)
+        });
         let failed: Vec<Error> = join_all(told).await.into_iter().filter_map(Result::err).collect();
         Error::collected(failed).map_or(Ok(()), |error| {
             let rollout = self.about.full_name();

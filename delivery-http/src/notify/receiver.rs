@@ -156,7 +156,7 @@ impl Receiver {
         Self { rate, ..self }
     }
 
-    /// With another time that a message may take.
+    /// With another time that a message may take; more than 0.
     #[must_use]
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }

@@ -2,9 +2,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use delivery_core::analysis::{Metric, Nothing, Sample, Tally, Window};
 use delivery_core::contract;
+use delivery_core::driver::Ports;
 use delivery_core::plan::{Canary, Capabilities, MetricSpec, Spec, Strategy};
 use delivery_core::port::{Fault, Measure, MetricSource};
-use delivery_core::{Revision, Timestamp, Weight};
+use delivery_core::rollout::{Idle, Phase, Stage};
+use delivery_core::sim::{Happening, Scenario, World};
+use delivery_core::{Revision, Timestamp, Weight, advance};
 use delivery_http::json_metric::{Asks, Covers, JsonMetric, JsonMetricSpec, JsonMetrics};
 use serde_json::json;
 
@@ -291,5 +294,86 @@ async fn what_fails_is_an_error_and_no_sample() {
             transient,
             "{says}"
         );
+    }
+}
+
+/// What becomes of `v2`, judged by this server, and what the last checks said.
+async fn judged(server: &Inbox) -> (Phase, String) {
+    let url = format!(
+        "{}/?version={{{{revision}}}}&from={{{{from}}}}&to={{{{to}}}}",
+        server.url
+    );
+    let source = source(&JsonMetricSpec {
+        covers: Covers::Window,
+        ..spec(&url, "$.data[0]")
+    });
+    let canary = Canary {
+        step_weight: Some(50.0),
+        ..Canary::default()
+    };
+    let spec = Spec {
+        metrics: vec![MetricSpec::at_least("error-rate", 99.0)],
+        threshold: 2,
+        ..Spec::new(Strategy::Canary(canary))
+    };
+    let (plan, _) = spec.compile(&Capabilities::ALL).unwrap();
+    let push = Happening::push(Duration::from_secs(30), Revision::new("v2").unwrap());
+    let scenario = Scenario {
+        happenings: vec![push],
+        ..Scenario::new(Revision::new("v1").unwrap())
+    };
+    let world = World::new(&scenario);
+    let ports = Ports {
+        metrics: &source,
+        ..world.ports()
+    };
+    let mut said = String::new();
+    for _ in 0..1_000 {
+        let now = advance(&plan, &ports, &[]).await.unwrap();
+        if let Stage::Retreat(retreat) = &now.state.stage {
+            said = retreat.why.to_string();
+        }
+        if let Stage::Idle(Idle::Failed { why, .. }) = &now.state.stage {
+            said = why.to_string();
+        }
+        let phase = now.state.phase();
+        if matches!(phase, Phase::Succeeded | Phase::Failed) {
+            return (phase, said);
+        }
+        let next = [now.until, world.next_change()].into_iter().flatten().min();
+        world.advance_to(next.unwrap());
+    }
+    panic!("no end in sight");
+}
+
+#[tokio::test]
+async fn a_rollout_is_judged_by_what_the_server_counts() {
+    let good = Inbox::answering(|_| Answer::body(r#"{"data":[{"total":100,"errors":0}]}"#)).await;
+    assert_eq!(judged(&good).await.0, Phase::Succeeded);
+    let bad = Inbox::answering(|_| Answer::body(r#"{"data":[{"total":100,"errors":10}]}"#)).await;
+    let (phase, said) = judged(&bad).await;
+    assert_eq!(
+        (phase, said.as_str()),
+        (
+            Phase::Failed,
+            "threshold 2 reached: error-rate 90, wanted at least 99"
+        )
+    );
+}
+
+#[tokio::test]
+async fn no_rollout_advances_on_what_is_no_measurement() {
+    for answer in [
+        Answer::body("{}"),
+        Answer::body("<html>"),
+        Answer::body(r#"{"data":[{"total":0,"errors":0}]}"#),
+        Answer::body(r#"{"data":[null]}"#),
+        Answer::body(r#"{"data":["NaN"]}"#),
+        Answer::status(500),
+        Answer::status(404),
+    ] {
+        let said = answer.body.clone();
+        let server = Inbox::answering(move |_| answer.clone()).await;
+        assert_eq!(judged(&server).await.0, Phase::Failed, "{said}");
     }
 }
