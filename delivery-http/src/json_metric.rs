@@ -105,9 +105,13 @@ use self::template::Template;
 use self::variable::{IN_JSON, IN_URL, VARIABLES};
 use crate::client::{Call, Client, Endpoint, Limits, Verification};
 use crate::error::Error;
+use crate::notify::text::{PLAIN, fitted};
 
 /// The longest answer that is read.
 const LONGEST: usize = 1024 * 1024;
+
+/// How many characters are shown of what cannot be used.
+const SAID: usize = 200;
 
 /// A metric that can be asked.
 pub struct JsonMetric {
@@ -222,7 +226,11 @@ impl JsonMetric {
             call = call.secret_header(name.clone(), value.clone(), secret);
         }
         let reply = client.send(&call).await?;
-        Ok(self.read(reply.status, reply.whole()?))
+        let said = self.read(reply.status, reply.whole()?);
+        Ok(said.map_err(|nothing| match nothing {
+            Nothing::Unusable(why) => Nothing::Unusable(fitted(&call.blot(why), SAID, PLAIN)),
+            other => other,
+        }))
     }
 
     /// URL and body for a question.

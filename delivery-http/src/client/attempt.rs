@@ -9,7 +9,7 @@ use reqwest::{Method, Response, StatusCode, Url};
 use secrecy::ExposeSecret;
 
 use super::address::Refusal;
-use super::call::{blotted, shortened};
+use super::call::shortened;
 use super::endpoint::origin;
 use super::{Call, Client, REDIRECTS, Reply, Verification};
 use crate::error::{Cause, Error};
@@ -170,7 +170,7 @@ async fn finish(call: &Call<'_>, mut response: Response, url: &Url) -> Result<Re
         return Err(Error::Refused {
             host: origin(url),
             status: status.as_u16(),
-            said: blotted(shortened(&body, cut), &call.secrets),
+            said: shortened(&body, cut, &call.secrets),
             after: after.filter(|_| {
                 matches!(
                     status,

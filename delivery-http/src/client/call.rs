@@ -145,6 +145,11 @@ impl<'a> Call<'a> {
         self
     }
 
+    /// A text of the other side without what must not be repeated.
+    pub(crate) fn blot(&self, text: String) -> String {
+        blotted(text, &self.secrets)
+    }
+
     /// A redirect after which the body would be left behind is refused: 301, 302 and 303.
     pub(crate) const fn whole(mut self) -> Self {
         self.whole = true;
@@ -216,7 +221,7 @@ impl Reply {
 
     /// The beginning of the body, in one line, as a person reads it.
     pub fn text(&self) -> String {
-        shortened(&self.body, self.cut)
+        shortened(&self.body, self.cut, &[])
     }
 }
 
@@ -234,14 +239,15 @@ impl fmt::Debug for Reply {
 /// How many characters of a body a person gets to read.
 const SHORT: usize = 256;
 
-/// The beginning of a body in one line.
-pub(super) fn shortened(body: &[u8], cut: bool) -> String {
+/// The beginning of a body in one line, without these secrets.
+pub(super) fn shortened(body: &[u8], cut: bool, secrets: &[SecretString]) -> String {
     let text = String::from_utf8_lossy(body);
     let words: Vec<&str> = text
         .split(|it: char| it.is_whitespace() || it.is_control())
         .filter(|it| !it.is_empty())
         .collect();
-    let line = words.join(" ");
+    // Before it is cut: no part of a secret may be left over either.
+    let line = blotted(words.join(" "), secrets);
     match line.char_indices().nth(SHORT) {
         Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
         None if cut => format!("{line}…"),
@@ -250,7 +256,7 @@ pub(super) fn shortened(body: &[u8], cut: bool) -> String {
 }
 
 /// The same text without these secrets.
-pub(super) fn blotted(text: String, secrets: &[SecretString]) -> String {
+fn blotted(text: String, secrets: &[SecretString]) -> String {
     secrets
         .iter()
         .map(ExposeSecret::expose_secret)
@@ -265,15 +271,27 @@ mod tests {
 
     #[test]
     fn a_body_is_shown_in_one_short_line() {
-        assert_eq!(shortened(b" not\r\n now\0 ", false), "not now");
-        assert_eq!(shortened(b"", false), "");
-        assert_eq!(shortened(b"\xff!", false), "\u{fffd}!");
-        assert_eq!(shortened("ä".repeat(256).as_bytes(), false), "ä".repeat(256));
+        assert_eq!(shortened(b" not\r\n now\0 ", false, &[]), "not now");
+        assert_eq!(shortened(b"", false, &[]), "");
+        assert_eq!(shortened(b"\xff!", false, &[]), "\u{fffd}!");
+        assert_eq!(shortened("ä".repeat(256).as_bytes(), false, &[]), "ä".repeat(256));
         assert_eq!(
-            shortened("ä".repeat(257).as_bytes(), false),
+            shortened("ä".repeat(257).as_bytes(), false, &[]),
             format!("{}…", "ä".repeat(256))
         );
-        assert_eq!(shortened(b"begun", true), "begun…");
+        assert_eq!(shortened(b"begun", true, &[]), "begun…");
+    }
+
+    #[test]
+    fn no_part_of_a_secret_is_shown() {
+        let secrets = [SecretString::from("s3cret-and-long")];
+        for before in 230..260 {
+            let body = format!("{} s3cret-and-long", "x".repeat(before));
+            assert!(
+                !shortened(body.as_bytes(), false, &secrets).contains("s3"),
+                "{before}"
+            );
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use delivery_core::analysis::{Nothing, Sample, Tally};
 use serde_json::{Map, Value};
 
-/// The sample that a value is. The module above has the table.
+/// The sample that a value is. The module above has the table. Why there is none may quote the value, as long as it is.
 ///
 /// # Errors
 /// Why there is none.
@@ -163,11 +163,7 @@ fn kind(value: &Value) -> String {
         Value::Bool(yes) => yes.to_string(),
         Value::Number(number) => number.to_string(),
         Value::String(text) if text.trim().is_empty() => String::from("an empty text"),
-        Value::String(text) => {
-            let short: String = text.chars().take(40).collect();
-            let more = if text.chars().count() > 40 { "…" } else { "" };
-            format!("the text {short:?}{more}, which is no number")
-        }
+        Value::String(text) => format!("a text that is no number: {text}"),
         Value::Array(values) => format!("an array of {}", values.len()),
         Value::Object(_) => String::from("an object"),
     }
@@ -332,9 +328,9 @@ mod tests {
     fn what_nobody_can_use_is_said_in_words() {
         for (value, says) in [
             (json!(""), "an empty text"),
-            (json!("n/a"), "the text \"n/a\", which is no number"),
-            (json!("0x10"), "the text \"0x10\", which is no number"),
-            (json!("1,5"), "the text \"1,5\", which is no number"),
+            (json!("n/a"), "a text that is no number: n/a"),
+            (json!("0x10"), "a text that is no number: 0x10"),
+            (json!("1,5"), "a text that is no number: 1,5"),
             (json!([1]), "an array of 1"),
             (
                 json!({}),

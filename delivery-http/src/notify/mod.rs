@@ -112,7 +112,7 @@ mod receiver;
 mod rocket;
 mod slack;
 mod teams;
-mod text;
+pub(crate) mod text;
 mod webhook;
 
 use std::time::Duration;
@@ -156,7 +156,8 @@ pub struct Sender {
     /// What is sent for a message, one body after the other; nothing where it means nothing to the receiver. Pure: the
     /// same for the same message.
     pub bodies: fn(&Message<'_>, &Settings) -> Vec<Value>,
-    /// Why an answer with a status of 200 to 299 is a refusal after all, judged by its body.
+    /// Why an answer with a status of 200 to 299 is a refusal after all, judged by its body; shown without secrets, in one
+    /// short line.
     pub refusal: fn(&[u8]) -> Option<String>,
 }
 

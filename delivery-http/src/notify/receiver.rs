@@ -11,9 +11,13 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::pace::{Pace, Wait};
+use super::text::{PLAIN, fitted};
 use super::{Hears, Message, Rate, Sender};
 use crate::client::{Call, Client, Endpoint, Limits};
 use crate::error::Error;
+
+/// How many characters of a refusal are shown.
+const SAID: usize = 200;
 
 /// Somebody who is told: an address, and how.
 ///
@@ -219,7 +223,7 @@ impl Receiver {
         match (self.sender.refusal)(&reply.body) {
             Some(said) => Err(Error::Declined {
                 host: reply.from,
-                said,
+                said: fitted(&call.blot(said), SAID, PLAIN),
             }),
             None => Ok(()),
         }

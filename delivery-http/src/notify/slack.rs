@@ -34,7 +34,7 @@ fn refusal(reply: &[u8]) -> Option<String> {
         return None;
     }
     let why = reply.get("error").and_then(Value::as_str);
-    Some(fitted(why.unwrap_or("no reason given"), 100, text::PLAIN))
+    Some(String::from(why.unwrap_or("no reason given")))
 }
 
 /// How those differ who speak Slack's format.

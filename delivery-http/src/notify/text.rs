@@ -1,10 +1,10 @@
 //! Texts as a receiver can take them: one line, no longer than it allows, and nothing in them that it would obey.
 
 /// How a character is written in a format; none: as it is.
-pub(super) type Form = fn(char) -> Option<&'static str>;
+pub(crate) type Form = fn(char) -> Option<&'static str>;
 
 /// As it is.
-pub(super) const PLAIN: Form = |_| None;
+pub(crate) const PLAIN: Form = |_| None;
 
 /// Slack reads `<...>` as a link or a mention, and these three
 /// [escapes](https://docs.slack.dev/messaging/formatting-message-text#escaping) as the characters themselves.
@@ -39,7 +39,7 @@ pub(super) const MARKUP: Form = |it| match it {
 
 /// The text in one line of at most `limit` characters, each written as the format wants it. What is left out is marked
 /// with `…`.
-pub(super) fn fitted(text: &str, limit: usize, form: Form) -> String {
+pub(crate) fn fitted(text: &str, limit: usize, form: Form) -> String {
     let mut fitted = String::new();
     let (mut used, mut room) = (0_usize, 0);
     for it in one_line(text) {

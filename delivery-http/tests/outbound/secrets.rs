@@ -7,11 +7,12 @@ use std::time::Duration;
 use delivery_core::port::{MetricSource, Notifier};
 use delivery_http::json_metric::{Covers, JsonMetric, JsonMetricSpec, JsonMetrics};
 use delivery_http::notify::SENDERS;
+use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::inbox::{Answer, Inbox};
 use crate::json_metric::Question;
-use crate::words::{chain, client, receiver, stepped, telling};
+use crate::words::{chain, client, failed, receiver, telling};
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -61,7 +62,11 @@ async fn no_log_and_no_error_has_a_secret() {
         }
     };
     let mut shown = Vec::new();
-    let mut servers = Vec::new();
+    let echo_in_json = |got: &crate::inbox::Got| {
+        let everything = format!("{} {:?}", got.target, got.headers);
+        Answer::body(json!({ "value": everything, "ok": false, "error": everything }).to_string())
+    };
+    let mut servers = vec![Inbox::answering(echo_in_json).await];
     for status in [200, 302, 400, 404, 500] {
         servers.push(Inbox::answering(echo(status)).await);
     }
@@ -77,7 +82,7 @@ async fn no_log_and_no_error_has_a_secret() {
             shown.push(format!("{receiver:?}"));
             let notifications = telling([receiver.timeout(Duration::from_secs(2))]);
             shown.push(format!("{notifications:?}"));
-            if let Err(error) = notifications.send(&stepped(1)).await {
+            if let Err(error) = notifications.send(&failed(1)).await {
                 shown.push(format!("{error:?} {} ", chain(&error)));
             }
         }
@@ -99,10 +104,16 @@ async fn no_log_and_no_error_has_a_secret() {
         }
     }
     let shown = shown.join("\n");
-    assert!(
-        shown.contains("[secret]") && shown.contains("answered 404"),
-        "the answers repeated it: {shown}"
-    );
+    for repeated in [
+        "answered 404: [secret]",
+        "declined: [secret]",
+        "no number: [secret]",
+    ] {
+        assert!(
+            shown.contains(repeated),
+            "the answers do not repeat what they got: {shown}"
+        );
+    }
     assert!(log.holds("127.0.0.1"), "something is logged");
     for secret in SECRETS {
         assert!(!shown.contains(secret), "{secret}: {shown}");
