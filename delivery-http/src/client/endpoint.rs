@@ -77,21 +77,19 @@ impl Endpoint {
         self.url.path().trim_end_matches('/').ends_with(path)
     }
 
-    /// What may be a secret of the URL: its path, the longer parts of that, and the values of the query.
+    /// What may be a secret of the URL, as it is written and decoded: its path, the longer parts of that, and the longer
+    /// values of the query.
     pub(crate) fn secrets(&self) -> Vec<SecretString> {
         let path = self.url.path();
         let parts = path.split('/').filter(|it| it.len() > 8);
-        let values = self.url.query_pairs().map(|(_, value)| value.into_owned());
-        let query = self.url.query().into_iter().flat_map(|it| it.split(['&', '=']));
+        let query = self.url.query().into_iter().flat_map(|it| it.split('&'));
+        let values = query.map(|it| it.split_once('=').map_or(it, |(_, value)| value));
+        let written = std::iter::once(path).chain(parts).chain(values);
+        let decoded = |it: &str| percent_decode_str(it).decode_utf8_lossy().into_owned();
+        let mut all: Vec<String> = written.flat_map(|it| [it.to_owned(), decoded(it)]).collect();
+        all.retain(|it| it.len() > 5);
         // The longest first, so that no part of one is left over.
-        let mut all: Vec<String> = std::iter::once(path)
-            .chain(parts)
-            .chain(query)
-            .map(str::to_owned)
-            .collect();
-        all.extend(values);
-        all.retain(|it| it.len() > 3);
-        all.sort_by_key(|it| std::cmp::Reverse(it.len()));
+        all.sort_by_key(|it| (std::cmp::Reverse(it.len()), it.clone()));
         all.dedup();
         all.into_iter().map(SecretString::from).collect()
     }
@@ -243,6 +241,29 @@ mod tests {
         for wrong in ["", "https://host", "host/path", "a.*.com", "user@host", "*"] {
             assert!(Allowed::new(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn what_may_be_a_secret_of_a_url_is_known() {
+        use secrecy::ExposeSecret;
+        let secrets = |url: &str| -> Vec<String> {
+            let secrets = Endpoint::new("url", url).unwrap().secrets();
+            secrets.iter().map(|it| it.expose_secret().to_owned()).collect()
+        };
+        assert_eq!(secrets("http://host/?format=json"), [""; 0]);
+        assert_eq!(
+            secrets("http://host/hooks/T00000000/a%20secret?key=an%2Bother&tok3nonly"),
+            [
+                "/hooks/T00000000/a%20secret",
+                "/hooks/T00000000/a secret",
+                "a%20secret",
+                "an%2Bother",
+                "T00000000",
+                "tok3nonly",
+                "a secret",
+                "an+other"
+            ]
+        );
     }
 
     #[test]

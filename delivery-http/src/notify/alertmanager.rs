@@ -18,7 +18,7 @@ use super::text::{PLAIN, fitted};
 use super::{Hears, Message, Sender, Settings};
 
 /// `/api/v2/alerts` is appended to the address, e.g. `http://alertmanager:9093`.
-pub(super) const ALERTMANAGER: Sender = Sender {
+pub const ALERTMANAGER: Sender = Sender {
     name: "alertmanager",
     path: "/api/v2/alerts",
     hears: Hears::Everything,

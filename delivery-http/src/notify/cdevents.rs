@@ -25,7 +25,7 @@ use super::{Hears, Message, Sender, Settings};
 use crate::client::ENCODED;
 
 /// The address is the sink's. The severity of the receiver has no effect: consumers count these events.
-pub(super) const CDEVENTS: Sender = Sender {
+pub const CDEVENTS: Sender = Sender {
     name: "cdevents",
     content_type: "application/cloudevents+json",
     hears: Hears::Everything,

@@ -7,7 +7,7 @@ use super::slack::{Style, payload};
 use super::{Message, Sender, Settings, text};
 
 /// Flagger's payload. `/slack` is appended to the address of the webhook, which is its secret.
-pub(super) const DISCORD: Sender = Sender {
+pub const DISCORD: Sender = Sender {
     name: "discord",
     path: "/slack",
     bodies,

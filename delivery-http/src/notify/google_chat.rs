@@ -7,7 +7,7 @@ use super::{Message, Sender, Settings};
 
 /// Flagger's payload: a card with a paragraph for the text and one for each field. The title is the user's name, and there
 /// is no picture. The key and the token in the address are its secret.
-pub(super) const GOOGLE_CHAT: Sender = Sender {
+pub const GOOGLE_CHAT: Sender = Sender {
     name: "gchat",
     bodies,
     ..Sender::CHAT

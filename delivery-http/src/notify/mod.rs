@@ -6,14 +6,14 @@
 //!
 //! | `type` | what | address | hears |
 //! |---|---|---|---|
-//! | `slack` | Flagger's message with one attachment | webhook, or [`SLACK_API`] with a token | its severity |
-//! | `msteams` | Flagger's message card | webhook of a workflow | its severity |
-//! | `discord` | as Slack | webhook; `/slack` is appended | its severity |
-//! | `rocket` | as Slack | incoming webhook | its severity |
-//! | `gchat` | Flagger's card | webhook of a space | its severity |
-//! | `webhook` | the whole notice as JSON | any | its severity |
-//! | `alertmanager` | two alerts, firing or resolved | `http://host:9093`; `/api/v2/alerts` is appended | everything |
-//! | `cdevents` | CDEvents 0.5 as CloudEvents 1.0 | any sink | everything |
+//! | [`slack`](mod@slack) | Flagger's message with one attachment | webhook, or [`SLACK_API`] with a token | its severity |
+//! | [`msteams`](mod@teams) | Flagger's message card | webhook of a workflow | its severity |
+//! | [`discord`](mod@discord) | as Slack | webhook; `/slack` is appended | its severity |
+//! | [`rocket`](mod@rocket) | as Slack | incoming webhook | its severity |
+//! | [`gchat`](mod@google_chat) | Flagger's card | webhook of a space | its severity |
+//! | [`webhook`](mod@webhook) | the whole notice as JSON | any | its severity |
+//! | [`alertmanager`](mod@alertmanager) | two alerts, firing or resolved | `http://host:9093`; `/api/v2/alerts` is appended | everything |
+//! | [`cdevents`](mod@cdevents) | CDEvents 0.5 as CloudEvents 1.0 | any sink | everything |
 //!
 //! ```
 //! use delivery_http::notify::{About, Notifications, Receiver, sender, severity};
@@ -101,19 +101,19 @@
 //!
 //! Whoever needs more than JSON over HTTP implements [`Notifier`](delivery_core::port::Notifier) itself.
 
-mod alertmanager;
-mod cdevents;
-mod discord;
-mod google_chat;
+pub mod alertmanager;
+pub mod cdevents;
+pub mod discord;
+pub mod google_chat;
 mod message;
 mod notifications;
 pub(crate) mod pace;
 mod receiver;
-mod rocket;
-mod slack;
-mod teams;
+pub mod rocket;
+pub mod slack;
+pub mod teams;
 pub(crate) mod text;
-mod webhook;
+pub mod webhook;
 
 use std::time::Duration;
 

@@ -6,7 +6,7 @@ use super::slack::{Style, payload};
 use super::{Message, Sender, Settings, text};
 
 /// Flagger's payload. The address is the secret of an incoming webhook.
-pub(super) const ROCKET: Sender = Sender {
+pub const ROCKET: Sender = Sender {
     name: "rocket",
     bodies,
     ..Sender::CHAT

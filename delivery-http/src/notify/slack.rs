@@ -7,7 +7,7 @@ use super::text::{self, Form, fitted};
 use super::{Message, Sender, Settings};
 
 /// Flagger's payload. The address is the secret of a webhook; with a token it is the API's.
-pub(super) const SLACK: Sender = Sender {
+pub const SLACK: Sender = Sender {
     name: "slack",
     bodies,
     refusal,

@@ -8,7 +8,7 @@ use super::text::{self, fitted};
 use super::{Message, Sender, Settings};
 
 /// Flagger's payload. The address is the secret of a webhook.
-pub(super) const TEAMS: Sender = Sender {
+pub const TEAMS: Sender = Sender {
     name: "msteams",
     bodies,
     ..Sender::CHAT

@@ -1,24 +1,26 @@
 //! Any program that takes JSON.
+//!
+//! Everything that a notice says, for programs, and its sentence, for people:
+//!
+//! ```json
+//! {
+//!   "key": "shop/web/1777000000000/7", "id": 7, "at": "2026-04-24T03:06:40.000Z",
+//!   "name": "web", "namespace": "shop", "cluster": null, "revision": "v2",
+//!   "phase": "Progressing", "weight": 10.0, "severity": "info",
+//!   "text": "Progressing v2, 10 % to the canary: step done", "reason": "stepDone", "fields": {}
+//! }
+//! ```
+//!
+//! `key` identifies the notice, also when it is sent again. `weight` is in percent. `reason` is written as in a stored
+//! state: a word, or an object with the evidence.
 
 use serde_json::{Value, json};
 
 use super::message::written;
 use super::{Hears, Message, Sender, Settings};
 
-/// Everything that a notice says, for programs, and its sentence, for people:
-///
-/// ```json
-/// {
-///   "key": "shop/web/1777000000000/7", "id": 7, "at": "2026-04-24T03:06:40.000Z",
-///   "name": "web", "namespace": "shop", "cluster": null, "revision": "v2",
-///   "phase": "Progressing", "weight": 10.0, "severity": "info",
-///   "text": "Progressing v2, 10 % to the canary: step done", "reason": "stepDone", "fields": {}
-/// }
-/// ```
-///
-/// `key` identifies the notice, also when it is sent again. `weight` is in percent. `reason` is written as in a stored
-/// state: a word, or an object with the evidence.
-pub(super) const WEBHOOK: Sender = Sender {
+/// The address is anything that takes a `POST`.
+pub const WEBHOOK: Sender = Sender {
     name: "webhook",
     hears: Hears::Severity,
     rate: None,
