@@ -3,6 +3,7 @@
 pub mod client;
 mod error;
 mod fan_out;
+pub mod gate_server;
 pub mod hook;
 pub mod json_metric;
 pub mod notify;
