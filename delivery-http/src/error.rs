@@ -98,6 +98,14 @@ pub enum Error {
         /// How much is read.
         limit: usize,
     },
+    /// The answer is something else than expected.
+    #[error("the answer of {host} cannot be read")]
+    Unreadable {
+        /// Scheme, host and port.
+        host: String,
+        /// Why.
+        source: Cause,
+    },
     /// The answer is fine by its status, and says otherwise.
     #[error("{host} declined: {said}")]
     Declined {
@@ -134,6 +142,14 @@ pub enum Error {
         /// Which, and why.
         failed: Vec<Self>,
     },
+    /// A file could not be used.
+    #[error("{doing}")]
+    File {
+        /// What was being done, with its path.
+        doing: String,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The connections could not be set up at all.
     #[error("HTTP could not be set up")]
     Setup {
@@ -164,6 +180,8 @@ impl Error {
             | Self::Redirects { .. }
             | Self::Refused { .. }
             | Self::Declined { .. }
+            | Self::Unreadable { .. }
+            | Self::File { .. }
             | Self::TooLong { .. }
             | Self::Setup { .. } => Fault::Permanent,
         }
@@ -192,6 +210,13 @@ impl Error {
     /// Several as one, if there are any.
     pub(crate) fn collected(failed: Vec<Self>) -> Option<Self> {
         (!failed.is_empty()).then(|| Self::all(failed))
+    }
+
+    pub(crate) fn unreadable(host: &str, error: &(dyn std::error::Error + 'static)) -> Self {
+        Self::Unreadable {
+            host: host.to_owned(),
+            source: Cause::of(error),
+        }
     }
 
     pub(crate) fn unusable(

@@ -82,6 +82,7 @@ use delivery_core::port::{Approver, MetricSource, Notifier};
 pub mod client;
 mod error;
 mod fan_out;
+pub mod gate_server;
 pub mod hook;
 pub mod json_metric;
 pub mod notify;

@@ -52,7 +52,7 @@ impl Authentication {
         })
     }
 
-    pub(super) fn sign<'a>(&self, call: Call<'a>) -> Call<'a> {
+    pub(crate) fn sign<'a>(&self, call: Call<'a>) -> Call<'a> {
         call.secret_header(self.name.clone(), self.value.clone(), &self.secret)
     }
 }

@@ -1,0 +1,224 @@
+//! A server for people's decisions: gates that are opened and closed, and commands for a running rollout.
+//!
+//! Paths and answers of the gates are those of Flagger's load tester, so that existing manifests point here unchanged.
+//! Unlike there, a gate that is open stays open: every change is on disk before it is answered, with who made it and when.
+//!
+//! | request | answer | token |
+//! |---|---|---|
+//! | `/gate/approve` | 200 `OK`, always | |
+//! | `/gate/halt` | 403 `Forbidden`, always | |
+//! | `POST /gate/check` | 200 `Approved` while the rollout's gate is open, else 403 `Forbidden` | if asked for |
+//! | `POST /gate/open`, `POST /gate/close` | 202 | yes |
+//! | `POST /rollback/check`, `…/open`, `…/close` | the same for its rollback | as above |
+//! | `/healthz` | 200 `OK` | |
+//! | `GET /gates` | what is open: `[{"gate":"gate","rollout":"web.shop"}]` | yes |
+//! | `GET /audit` | the latest 1000 changes, one JSON object a line, oldest first | yes |
+//! | `POST /commands/{namespace}/{name}` | 202 and the command that now waits for the rollout | yes |
+//! | `GET /commands/{namespace}/{name}` | the commands that wait | yes |
+//! | `DELETE /commands/{namespace}/{name}/{id}` | 204: it was carried out, and waits no more | yes |
+//!
+//! A gate's body is what a webhook sends, of which `name` and `namespace` count: `{"name":"web","namespace":"shop"}`. A
+//! command's is `{"order":"pause"}`, with one of [`Order`](delivery_core::rollout::Order) and an `id` if the sender wants
+//! to be sure that a repeat is no second command. A controller reads them with [`Remote`].
+//!
+//! # What it promises
+//! - A change that was answered with 2xx survives `kill -9` and a power cut; one that was not is there whole or not at all.
+//! - One that changes nothing is answered alike, and not written.
+//! - Two servers on one file are refused.
+//! - Tokens are compared in constant time, and only their hashes are kept. Without any, nobody changes anything.
+//! - Bodies up to 64 KiB within 10 s; names of Kubernetes objects and the like. Anything else is refused with a reason.
+//!
+//! It speaks plain HTTP: listen on loopback, or behind something that encrypts.
+//!
+//! # Example
+//! ```no_run
+//! use delivery_http::gate_server::GateServer;
+//! use tokio::net::TcpListener;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let token = std::env::var("GATE_TOKEN")?;
+//! let server = GateServer::builder("/var/lib/gates/gates.jsonl").token("alice", &token.into())?.open().await?;
+//! let listener = TcpListener::bind("127.0.0.1:9090").await?;
+//! server.serve(listener, std::future::pending()).await?;
+//! # Ok(())
+//! # }
+//! ```
+//! And then `curl -H "Authorization: Bearer $GATE_TOKEN" -d '{"name":"web","namespace":"shop"}' 127.0.0.1:9090/gate/open`.
+
+mod journal;
+mod ledger;
+mod name;
+mod remote;
+mod routes;
+mod token;
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::SystemTime;
+
+use delivery_core::Timestamp;
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+
+use self::journal::Journal;
+use self::ledger::{Change, Conflict, Entry, Ledger};
+use self::name::Rollout;
+pub use self::remote::Remote;
+use self::token::Tokens;
+use crate::error::Error;
+
+/// A server of gates and commands. A clone is the same one.
+#[derive(Clone)]
+pub struct GateServer(Arc<Shared>);
+
+struct Shared {
+    tokens: Tokens,
+    checks: Checks,
+    /// Held while a change is written, so that the file has the order in which they count.
+    journal: Mutex<Journal>,
+    ledger: RwLock<Ledger>,
+}
+
+/// Who may ask whether a gate is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Checks {
+    Everybody,
+    WithToken,
+}
+
+impl GateServer {
+    /// Begins with the file that changes are written to.
+    pub fn builder(file: impl Into<PathBuf>) -> GateServerBuilder {
+        GateServerBuilder {
+            file: file.into(),
+            tokens: Tokens::default(),
+            checks: Checks::Everybody,
+        }
+    }
+
+    /// The server as a router, to be part of another server.
+    pub fn router(&self) -> axum::Router {
+        routes::router(self.clone())
+    }
+
+    /// Answers requests until `stop`, and then until those under way are answered.
+    ///
+    /// # Errors
+    /// Those of the listener.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<()> {
+        axum::serve(listener, self.router())
+            .with_graceful_shutdown(stop)
+            .await
+    }
+
+    fn read<T>(&self, f: impl FnOnce(&Ledger) -> T) -> T {
+        // It is changed in one go.
+        f(&self.0.ledger.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Makes a change durable, and then makes it. Waits for the disk.
+    fn change(&self, who: &str, rollout: &Rollout, change: Change) -> Result<(), Failure> {
+        let mut journal = self.0.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.read(|it| it.is_news(rollout, &change))? {
+            return Ok(());
+        }
+        let entry = Entry {
+            at: now(),
+            who: who.to_owned(),
+            rollout: rollout.clone(),
+            change,
+        };
+        journal.append(&entry).map_err(Failure::Disk)?;
+        tracing::info!(who, %rollout, what = entry.change.name(), "changed");
+        self.0
+            .ledger
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .apply(entry);
+        Ok(())
+    }
+
+    /// The latest changes, as they are written.
+    fn audit(&self) -> Result<String, Failure> {
+        let journal = self.0.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        journal.latest(routes::AUDITED).map_err(Failure::Disk)
+    }
+}
+
+/// Why something was not changed.
+enum Failure {
+    Conflict(Conflict),
+    Disk(io::Error),
+}
+
+impl From<Conflict> for Failure {
+    fn from(conflict: Conflict) -> Self {
+        Self::Conflict(conflict)
+    }
+}
+
+impl fmt::Debug for GateServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("GateServer").field(&self.0.tokens).finish()
+    }
+}
+
+/// Sets up a [`GateServer`].
+#[derive(Debug)]
+#[must_use]
+pub struct GateServerBuilder {
+    file: PathBuf,
+    tokens: Tokens,
+    checks: Checks,
+}
+
+impl GateServerBuilder {
+    /// Whoever has this token may change things, and is called so in the audit. Names are those of Kubernetes objects
+    /// and the like.
+    ///
+    /// # Errors
+    /// [`Error::Unusable`]: no such name, or a token of fewer than 16 characters.
+    pub fn token(mut self, who: &str, token: &SecretString) -> Result<Self, Error> {
+        self.tokens.add(who, token)?;
+        Ok(self)
+    }
+
+    /// Whoever asks whether a gate is open needs a token too.
+    pub const fn checks_need_a_token(mut self) -> Self {
+        self.checks = Checks::WithToken;
+        self
+    }
+
+    /// Reads what was changed before, and is ready to serve. A file that does not exist is created; its folder must be
+    /// there. What a crash has left of a line that was never answered is removed.
+    ///
+    /// # Errors
+    /// [`Error::File`]: it cannot be read or created, another server has it, or it has a line that is no change.
+    pub async fn open(self) -> Result<GateServer, Error> {
+        let opening = tokio::task::spawn_blocking(move || Journal::open(self.file));
+        let (journal, ledger) = opening.await.map_err(|it| Error::File {
+            doing: "reading the gates".into(),
+            source: io::Error::other(it),
+        })??;
+        Ok(GateServer(Arc::new(Shared {
+            tokens: self.tokens,
+            checks: self.checks,
+            journal: Mutex::new(journal),
+            ledger: RwLock::new(ledger),
+        })))
+    }
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
