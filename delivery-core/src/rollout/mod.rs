@@ -223,6 +223,7 @@ fn start<'a>(plan: &Plan, state: &State, target: &Revision, seen: &Observation) 
         entered: seen.now,
         due: Some(seen.now),
         traffic: state.traffic(),
+        withheld: false,
         steady: None,
         scale: None,
         promoting: false,
@@ -238,9 +239,12 @@ fn start<'a>(plan: &Plan, state: &State, target: &Revision, seen: &Observation) 
     enter(plan, state, &run, 0, Reason::NewRevision, seen)
 }
 
-/// A revision is judged. What comes first wins: the primary, a newer revision, the canary, the routing, the time, the
-/// step.
+/// A revision is judged. What comes first wins: a canary that serves nothing, the primary, a newer revision, the
+/// canary, the routing, the time, the step.
 fn progress<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, seen: &Observation) -> Outcome<'a> {
+    if let Some(moved) = withhold_or_return(plan, state, run, seen) {
+        return moved;
+    }
     match readiness(plan, state, seen, Side::Primary) {
         Readiness::Ready | Readiness::Dead => {}
         Readiness::Waiting { until } => {
@@ -269,7 +273,7 @@ fn progress<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, seen: &Observati
             }
         }
     }
-    match (seen.in_force == Some(run.traffic), run.steady) {
+    match (seen.in_force == Some(run.wanted()), run.steady) {
         (false, None) => return look_again(plan, seen, Reason::TrafficNotInForce),
         (false, Some(_)) => {
             return go(
@@ -328,9 +332,40 @@ fn progress<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, seen: &Observati
     }
 }
 
+/// A canary none of whose pods takes requests gets none, as long as the primary takes them. When it was observed ready
+/// again, it gets its share back; its deadline runs meanwhile.
+fn withhold_or_return<'a>(plan: &Plan, state: &State, run: &Run, seen: &Observation) -> Option<Outcome<'a>> {
+    let withhold = if run.withheld {
+        readiness(plan, state, seen, Side::Canary) != Readiness::Ready
+    } else {
+        run.scale.is_some()
+            && run.traffic.reaches_canary()
+            && seen.canary.is_some()
+            && !serves(seen.canary.as_ref())
+            && serves(seen.primary.as_ref())
+    };
+    if withhold == run.withheld {
+        return None;
+    }
+    let moved = Run {
+        withheld: withhold,
+        steady: None,
+        ..run.clone()
+    };
+    let reason = if withhold {
+        Reason::Withheld
+    } else {
+        Reason::Ready { side: Side::Canary }
+    };
+    Some(go(state, state.with(moved), reason, seen))
+}
+
 /// The primary takes the revision. There is no way back from here: the revision has passed everything, and the canary
 /// carries it until the primary does.
 fn promotion<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, seen: &Observation) -> Outcome<'a> {
+    if let Some(moved) = withhold_or_return(plan, state, run, seen) {
+        return moved;
+    }
     let canary_ready = readiness(plan, state, seen, Side::Canary) == Readiness::Ready;
     match readiness(plan, state, seen, Side::Primary) {
         Readiness::Ready => {}
@@ -381,7 +416,7 @@ fn promotion<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, seen: &Observat
             seen,
         );
     }
-    if seen.in_force != Some(run.traffic) {
+    if seen.in_force != Some(run.wanted()) {
         return look_again(plan, seen, Reason::TrafficNotInForce);
     }
     match run.due {
@@ -506,6 +541,7 @@ fn enter<'a>(
         denials: 0,
         rounds_since_denial: 0,
         approved: false,
+        withheld: false,
         ..run.clone()
     };
     let mut unready = state.unready;

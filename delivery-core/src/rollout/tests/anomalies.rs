@@ -341,7 +341,7 @@ fn a21_a_canary_without_pods_is_never_ready_and_never_promoted() {
         .run();
     rig.scaled_to_nothing = true;
     for _ in 0..9 {
-        rig.tick().expect("Progressing 30 %");
+        rig.tick().expect("Progressing 0 %");
     }
     rig.tick().tick().expect("Failed 0 %").runs(1);
     assert_eq!(rig.primary.wanted, 1, "the primary keeps its size");

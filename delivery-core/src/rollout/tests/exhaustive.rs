@@ -56,13 +56,35 @@ struct World {
     /// What the router was told, and what it does.
     applied: Traffic,
     in_force: Traffic,
+    /// Whether somebody else may scale the canary to nothing.
+    meddled_with: bool,
 }
 
-/// One side: its revision (0 for no pods), and whether its pods take requests.
+/// One side: its revision (0 for none), whether its pods take requests, and whether somebody scaled it to nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Pod {
     revision: u8,
     ready: bool,
+    scaled_away: bool,
+}
+
+impl Pod {
+    const NONE: Self = Self::starting(0);
+
+    const fn starting(revision: u8) -> Self {
+        Self {
+            revision,
+            ready: false,
+            scaled_away: false,
+        }
+    }
+
+    const fn ready(revision: u8) -> Self {
+        Self {
+            ready: true,
+            ..Self::starting(revision)
+        }
+    }
 }
 
 /// What the checker remembers of a run, beside what the machine does.
@@ -91,20 +113,14 @@ fn number(revision: &Revision) -> u8 {
 
 impl Node {
     fn first() -> Self {
-        let primary = Pod {
-            revision: 1,
-            ready: true,
-        };
         let world = World {
             target: 2,
             pushes: 2,
-            primary,
-            canary: Pod {
-                revision: 0,
-                ready: false,
-            },
+            primary: Pod::ready(1),
+            canary: Pod::NONE,
             applied: Traffic::PRIMARY,
             in_force: Traffic::PRIMARY,
+            meddled_with: false,
         };
         Self {
             state: State::initialized(revision(1)),
@@ -118,22 +134,26 @@ impl Node {
         let world = World {
             target: 1,
             pushes: 1,
-            primary: Pod {
-                revision: 0,
-                ready: false,
-            },
-            canary: Pod {
-                revision: 1,
-                ready: true,
-            },
+            primary: Pod::NONE,
+            canary: Pod::ready(1),
             applied: Traffic::CANARY,
             in_force: Traffic::CANARY,
+            meddled_with: false,
         };
         Self {
             state: State::new(NOW),
             world,
             ghost: Ghost::default(),
         }
+    }
+
+    /// Where somebody may scale the canary to nothing at any moment.
+    fn meddled_with() -> Self {
+        let mut node = Self::first();
+        node.world.meddled_with = true;
+        // The newest revision stays the newest: what is explored is the canary.
+        node.world.pushes = 0;
+        node
     }
 
     /// As the driver observes: what is in force counts only after the wanted routing was applied. Before that, something
@@ -145,6 +165,10 @@ impl Node {
             .is_none_or(|it| it.traffic == self.world.applied);
         let pods = |pod: &Pod| match pod.revision {
             0 => Pods::default(),
+            number if pod.scaled_away => Pods {
+                revision: Some(revision(number)),
+                ..Pods::default()
+            },
             number => Pods {
                 revision: Some(revision(number)),
                 wanted: 1,
@@ -288,29 +312,18 @@ impl<'m> Check<'m> {
             && world.primary.revision != number(primary)
         {
             // Replaced pod by pod: it may or may not be ready meanwhile; here it is not, until it is again.
-            world.primary = Pod {
-                revision: number(primary),
-                ready: false,
-            };
+            world.primary = Pod::starting(number(primary));
         }
         match &want.pods.canary {
             CanaryWish::AsIs => {}
             CanaryWish::Down if world.in_force.reaches_canary() => {
                 return Err(format!("pods go while they have traffic: {}", world.in_force));
             }
-            CanaryWish::Down => {
-                world.canary = Pod {
-                    revision: 0,
-                    ready: false,
-                }
-            }
+            CanaryWish::Down => world.canary = Pod::NONE,
             CanaryWish::Up { revision, .. } => {
                 let wanted = number(revision);
-                if world.canary.revision != wanted {
-                    world.canary = Pod {
-                        revision: wanted,
-                        ready: false,
-                    };
+                if world.canary.revision != wanted || world.canary.scaled_away {
+                    world.canary = Pod::starting(wanted);
                 }
             }
         }
@@ -320,7 +333,11 @@ impl<'m> Check<'m> {
     /// Observe and step, with all answers, with facts missing, and with every command.
     fn steps(&self, node: &Node, want: &Desired, edges: &mut Edges) -> Result<(), String> {
         let full = node.observe(want);
+        let before = edges.len();
         self.answered("a step", node, &full, edges)?;
+        if left_with_the_dead(&node.state, &full) && edges.len() == before {
+            return Err("traffic is left with a canary that serves nothing".to_string());
+        }
         for unknown in 0..5_u8 {
             let mut seen = full.clone();
             let nothing = unknown == 4;
@@ -532,10 +549,18 @@ impl<'m> Check<'m> {
         happen("the primary changes its mind", &|world| {
             world.primary.ready = !world.primary.ready;
         });
-        if node.world.canary.revision != 0 {
+        if node.world.canary.revision != 0 && !node.world.canary.scaled_away {
             happen("the canary changes its mind", &|world| {
                 world.canary.ready = !world.canary.ready;
             });
+            if node.world.meddled_with {
+                happen("somebody scales the canary to nothing", &|world| {
+                    world.canary = Pod {
+                        scaled_away: true,
+                        ..Pod::starting(world.canary.revision)
+                    };
+                });
+            }
         }
         edges.push(("time passes", node.older(INTERVAL)));
         for target in [1, 2, 3] {
@@ -570,7 +595,7 @@ impl<'m> Check<'m> {
             }
             node.world.in_force = node.world.applied;
             node.world.primary.ready = true;
-            node.world.canary.ready = node.world.canary.revision != 0;
+            node.world.canary.ready = node.world.canary.revision != 0 && !node.world.canary.scaled_away;
             let mut seen = node.observe(&want);
             loop {
                 match self.machine.step(&self.plan, &node.state, &seen) {
@@ -682,6 +707,15 @@ struct Explored {
     states: usize,
     edges: usize,
     phases: BTreeSet<Phase>,
+}
+
+/// Whether a run leaves its traffic with a canary none of whose pods takes requests, although the primary's do.
+fn left_with_the_dead(state: &State, seen: &Observation) -> bool {
+    matches!(&state.stage, Stage::Rollout(run) if run.scale.is_some())
+        && state.paused.is_none()
+        && state.traffic().reaches_canary()
+        && !readiness::serves(seen.canary.as_ref())
+        && readiness::serves(seen.primary.as_ref())
 }
 
 /// All answers to a question, and whether they are good for the rollout.
@@ -834,6 +868,15 @@ fn a_take_over() {
         &spec(Strategy::Canary(canary(&[50.0]))),
         Node::take_over(),
         (13_924, 198_606),
+    );
+}
+
+#[test]
+fn a_canary_that_somebody_scales_to_nothing() {
+    explored(
+        &spec(Strategy::Canary(canary(&[30.0, 60.0]))),
+        Node::meddled_with(),
+        (42_320, 633_058),
     );
 }
 

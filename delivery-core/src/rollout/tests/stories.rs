@@ -501,6 +501,22 @@ fn a_canary_that_is_not_ready_in_time_fails() {
 }
 
 #[test]
+fn a_canary_that_serves_nothing_gets_nothing_until_it_is_ready_again() {
+    trace(
+        &canary(&[10.0, 50.0]),
+        "
+        push 2               -> Progressing   0 %
+        tick                 -> Progressing  10 %
+        canary lost          -> Progressing   0 %           | the canary serves nothing: its traffic waits at the primary
+        tick 5               -> Progressing   0 %
+        canary ready         -> Progressing  10 %
+        tick                 -> Progressing  50 %
+        tick                 -> Promoting    50 %
+    ",
+    );
+}
+
+#[test]
 fn a_promotion_whose_primary_never_comes_up_leaves_the_canary_serving() {
     trace(&canary(&[10.0, 50.0]), "
         push 2              -> Progressing   0 %
