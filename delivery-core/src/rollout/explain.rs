@@ -151,8 +151,9 @@ fn retreat_lines(retreat: &Retreat, lines: &mut Vec<String>) {
 
 fn waiting(outcome: &Outcome<'_>) -> Option<String> {
     match outcome {
+        // The lines above say these already.
         Outcome::Hold {
-            why: Reason::NothingToDo,
+            why: Reason::NothingToDo | Reason::Refused | Reason::Paused | Reason::UntilResumed,
             ..
         }
         | Outcome::Go(..) => None,

@@ -321,7 +321,9 @@ fn progress<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, seen: &Observati
     match &run.step {
         Step::Gate(gate) => check::ask(plan, state, run, gate, seen),
         Step::Analyse { rounds } => check::analyse(plan, state, run, *rounds, seen),
-        Step::Scale { .. } | Step::Pause { .. } => check::stop_first(plan, state, run, seen)
+        Step::Scale { .. } => check::stop_first(plan, state, run, seen)
+            .unwrap_or_else(|| enter(plan, state, run, next, Reason::Ready { side: Side::Canary }, seen)),
+        Step::Pause { .. } => check::stop_first(plan, state, run, seen)
             .unwrap_or_else(|| enter(plan, state, run, next, Reason::StepDone, seen)),
         Step::Shift { .. }
         | Step::Mirror { .. }

@@ -79,7 +79,7 @@ pub enum Reason {
     Drifted,
     /// None of the canary's pods takes requests: the primary gets all of them until the canary is ready again.
     Withheld,
-    /// A step was done.
+    /// A pause is over.
     StepDone,
     /// A round was good.
     RoundPassed {
@@ -195,7 +195,7 @@ impl fmt::Display for Reason {
             Self::InForce => f.write_str("the wanted routing is in force"),
             Self::Drifted => f.write_str("the routing was changed by somebody else"),
             Self::Withheld => f.write_str("the canary serves nothing: its traffic waits at the primary"),
-            Self::StepDone => f.write_str("step done"),
+            Self::StepDone => f.write_str("the pause is over"),
             Self::RoundPassed { evidence } => listed(f, "checks passed", evidence),
             Self::RoundFailed { evidence } => listed(f, "checks failed", evidence),
             Self::RoundInconclusive { evidence } => listed(f, "nothing to judge", evidence),
