@@ -334,32 +334,34 @@ fn progress<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, seen: &Observati
     }
 }
 
-/// A canary none of whose pods takes requests gets none, as long as the primary takes them. When it was observed ready
-/// again, it gets its share back; its deadline runs meanwhile.
+/// A canary none of whose pods takes requests gets none, as long as the primary takes them, and that counts as a failed
+/// check. When it was observed ready again, it gets its share back; its deadline runs meanwhile.
 fn withhold_or_return<'a>(plan: &Plan, state: &State, run: &Run, seen: &Observation) -> Option<Outcome<'a>> {
-    let withhold = if run.withheld {
-        readiness(plan, state, seen, Side::Canary) != Readiness::Ready
-    } else {
-        run.scale.is_some()
-            && run.traffic.reaches_canary()
-            && seen.canary.is_some()
-            && !serves(seen.canary.as_ref())
-            && serves(seen.primary.as_ref())
-    };
-    if withhold == run.withheld {
-        return None;
-    }
-    let moved = Run {
-        withheld: withhold,
+    let moved = |withheld| Run {
+        withheld,
         steady: None,
         ..run.clone()
     };
-    let reason = if withhold {
-        Reason::Withheld
+    if run.withheld {
+        let ready = readiness(plan, state, seen, Side::Canary) == Readiness::Ready;
+        let reason = Reason::Ready { side: Side::Canary };
+        return ready.then(|| go(state, state.with(moved(false)), reason, seen));
+    }
+    let dead = run.scale.is_some()
+        && run.traffic.reaches_canary()
+        && seen.canary.is_some()
+        && !serves(seen.canary.as_ref())
+        && serves(seen.primary.as_ref());
+    if !dead {
+        return None;
+    }
+    // What is being promoted has passed its checks: from there on nothing is counted.
+    let next = if run.promoting {
+        moved(true)
     } else {
-        Reason::Ready { side: Side::Canary }
+        check::failed(moved(true), "readiness", "no pod of the canary takes requests")
     };
-    Some(go(state, state.with(moved), reason, seen))
+    Some(check::stop_or_go(plan, state, next, Reason::Withheld, seen))
 }
 
 /// The primary takes the revision. There is no way back from here: the revision has passed everything, and the canary
