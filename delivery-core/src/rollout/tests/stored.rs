@@ -28,6 +28,7 @@ fn every_kind_of_state_is_read_and_written_as_in_its_golden_file() {
         ("analysing", analysing()),
         ("matching", matching()),
         ("mirroring", mirroring()),
+        ("withheld", withheld()),
         ("promoting", promoting()),
         ("retreat", retreating()),
         ("paused-with-outbox", paused()),
@@ -263,6 +264,17 @@ fn mirroring() -> State {
     rig.push(2)
         .until(|rig| rig.told == Traffic::Mirror(percent(20)))
         .run();
+    told(rig.state)
+}
+
+fn withheld() -> State {
+    let mut spec = canary(&[50.0]);
+    spec.threshold = 3;
+    let mut rig = Rig::new(&spec);
+    rig.push(2)
+        .until(|rig| rig.told == Traffic::Split(percent(50)))
+        .run();
+    rig.lost(Side::Canary).run().expect("Progressing 0 % failed 1");
     told(rig.state)
 }
 
