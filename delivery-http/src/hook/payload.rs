@@ -236,7 +236,7 @@ mod tests {
             let payload = rollout.notice(HookKind::Event, &notice(severity, Phase::RollingBack), &own);
             let payload = serde_json::to_value(payload).unwrap();
             let metadata = json!({
-                "eventMessage": "web.shop: step done", "eventType": event_type,
+                "eventMessage": "web.shop: the pause is over", "eventType": event_type,
                 "timestamp": "1777000000123", "team": "a",
             });
             assert_eq!(

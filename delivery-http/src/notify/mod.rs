@@ -95,7 +95,7 @@
 //! };
 //! let about = About::new("web", "shop");
 //! let said = receiver.bodies(&Message { about: &about, notice: &notice });
-//! assert_eq!(said[0]["message"], "Progressing v2, 10 % to the canary: step done");
+//! assert_eq!(said[0]["message"], "Progressing v2, 10 % to the canary: the pause is over");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

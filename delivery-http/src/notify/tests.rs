@@ -63,7 +63,7 @@ fn a_warning_also_goes_to_those_who_want_errors_only_the_other_way_round() {
 fn a_message_says_what_happened_in_a_sentence() {
     for (notice, text) in [
         (begun(), "Progressing v2, 0 % to the canary: new revision"),
-        (stepped(), "Progressing v2, 10 % to the canary: step done"),
+        (stepped(), "Progressing v2, 10 % to the canary: the pause is over"),
         (
             failed(),
             "RollingBack v2, 0 % to the canary: threshold 5 reached: request-success-rate 94.1, wanted at least 99",

@@ -7,7 +7,7 @@
 //!   "key": "shop/web/1777000000000/7", "id": 7, "at": "2026-04-24T03:06:40.000Z",
 //!   "name": "web", "namespace": "shop", "cluster": null, "revision": "v2",
 //!   "phase": "Progressing", "weight": 10.0, "severity": "info",
-//!   "text": "Progressing v2, 10 % to the canary: step done", "reason": "stepDone", "fields": {}
+//!   "text": "Progressing v2, 10 % to the canary: the pause is over", "reason": "stepDone", "fields": {}
 //! }
 //! ```
 //!
