@@ -29,7 +29,7 @@ use backon::{ExponentialBuilder, Retryable};
 use delivery_core::port::Fault;
 use reqwest::redirect::Policy;
 
-use self::address::{Checked, is_refused};
+use self::address::{Resolver, is_refused};
 pub(crate) use self::call::secret_value;
 pub use self::call::{Call, Limits, Reply, Verification};
 pub(crate) use self::endpoint::ENCODED;
@@ -213,17 +213,14 @@ impl ClientBuilder {
     /// # Errors
     /// [`Error::Setup`]: TLS could not be set up, as on a machine without certificates.
     pub fn build(self) -> Result<Client, Error> {
+        let resolver = Resolver::new(self.rules.refuses_metadata);
         let base = || {
             let base = reqwest::Client::builder()
                 .redirect(Policy::none())
                 .retry(reqwest::retry::never())
                 .tls_certs_merge(self.roots.clone())
+                .dns_resolver(resolver.clone())
                 .user_agent(concat!("delivery-http/", env!("CARGO_PKG_VERSION")));
-            let base = if self.rules.refuses_metadata {
-                base.dns_resolver(Checked)
-            } else {
-                base
-            };
             if self.direct || self.rules.refuses_metadata {
                 base.no_proxy()
             } else {

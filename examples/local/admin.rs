@@ -163,7 +163,8 @@ impl Admin {
         }
     }
 
-    async fn reached(&self, moment: Moment) {
+    /// The controller has reached a moment: see [`Chaos::reached`].
+    pub(crate) async fn reached(&self, moment: Moment) {
         let chaos = self
             .0
             .chaos

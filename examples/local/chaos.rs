@@ -16,6 +16,8 @@ pub(crate) enum Moment {
     Returned,
     /// It asks for measurements; this comes once per metric.
     Measures,
+    /// It has asked the smoke test.
+    Asks,
     /// It has given the primary the new revision.
     Promotes,
 }
@@ -50,6 +52,11 @@ impl Chaos {
                     .kill("when it has set the first weight, before it hears that it is set")
                     .await;
             }
+            (Moment::Asks, 1) => {
+                self.killer
+                    .kill("when it has asked the smoke test, before it hears the answer")
+                    .await;
+            }
             (Moment::Measures, 3 | 10) => self.killer.kill("while it waits for measurements").await,
             (Moment::Promotes, 1) => self.killer.kill("when it has begun the promotion").await,
             (Moment::Returned, 1) => {
@@ -57,7 +64,7 @@ impl Chaos {
                     .kill("when it has sent all traffic back to the primary")
                     .await;
             }
-            (Moment::Shifted | Moment::Measures | Moment::Promotes | Moment::Returned, _) => {}
+            (Moment::Shifted | Moment::Measures | Moment::Asks | Moment::Promotes | Moment::Returned, _) => {}
         }
     }
 

@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use clap::Args;
 use delivery_core::host::{FileStore, SystemClock};
-use delivery_core::port::{Clock, Fault, Open, PortError};
+use delivery_core::port::{Approver, Clock, Fault, Open, PortError};
 use delivery_core::rollout::Command;
 use delivery_core::{Ports, advance};
+use delivery_http::FanOut;
+use delivery_http::hook::Webhooks;
 use tokio::time::{Instant, sleep};
 
 use crate::error::{Error, chain};
+use crate::gates::GateArgs;
 use crate::http::Api;
 use crate::ports::{HttpNotifier, HttpRouter, HttpWorkload, MonitoringMetrics};
 use crate::service::stdin_closed;
@@ -32,6 +35,8 @@ pub(crate) struct ControllerArgs {
     /// Requests per second.
     #[arg(long)]
     rate: u32,
+    #[command(flatten)]
+    gates: GateArgs,
 }
 
 /// How long the state may be impossible to keep, when that may pass: a full disk, most likely.
@@ -50,13 +55,22 @@ async fn control(args: ControllerArgs) -> Error {
         Ok(tempo) => tempo,
         Err(error) => return error,
     };
-    let plan = match tempo.plan(capabilities()) {
+    let hooks = match args.gates.webhooks() {
+        Ok(hooks) => hooks,
+        Err(error) => return error,
+    };
+    let gates = hooks.as_ref().map(Webhooks::gates).unwrap_or_default();
+    let plan = match tempo.gated_plan(capabilities(), gates) {
         Ok(plan) => plan,
         Err(error) => return error,
     };
     let api = Api::new(args.api, Duration::from_secs(5));
     let (traffic, workload) = (HttpRouter(api.clone()), HttpWorkload(api.clone()));
     let (metrics, notifier) = (MonitoringMetrics(api.clone()), HttpNotifier(api.clone()));
+    let (approver, notifier): (&dyn Approver, _) = match &hooks {
+        Some(hooks) => (hooks, FanOut::new().and(&notifier).and(hooks)),
+        None => (&Open, FanOut::new().and(&notifier)),
+    };
     let store = FileStore::new(args.state);
     let ports = Ports {
         clock: &SystemClock,
@@ -64,7 +78,7 @@ async fn control(args: ControllerArgs) -> Error {
         workload: &workload,
         traffic: &traffic,
         metrics: &metrics,
-        approver: &Open,
+        approver,
         notifier: &notifier,
     };
 

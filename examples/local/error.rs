@@ -32,6 +32,8 @@ pub(crate) enum Error {
     Report { path: PathBuf, source: io::Error },
     #[error("the controller gave up: {0}")]
     Controller(String),
+    #[error("the gate cannot be used")]
+    Gate(#[source] delivery_http::Error),
     #[error(transparent)]
     Port(PortError),
     #[error("the primary did not become ready on the new version: the canary keeps the traffic")]

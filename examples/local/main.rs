@@ -10,7 +10,8 @@
 //! how many requests were sent, how many failed (none), and how fast the answers were at each weight.
 //!
 //! With `--bad errors|latency|crash|no-traffic` version 2 is a bad one and is rolled back; with `--kill-controller` the
-//! controlling process is killed again and again, and it all ends the same. `--help` has the rest.
+//! controlling process is killed again and again, and it all ends the same. With `--gate` the promotion waits until you open
+//! a gate with `curl`. `--help` has the rest.
 //!
 //! Everything is real: processes, connections, requests, metrics, signals. What a cluster would be is in this process
 //! ([`proxy`], [`platform`], [`monitoring`], [`load`]); the services ([`service`]) and the controller ([`controller`]: the
@@ -24,6 +25,7 @@ mod chaos;
 mod contract;
 mod controller;
 mod error;
+mod gates;
 mod http;
 mod journal;
 mod keeper;

@@ -45,6 +45,10 @@ pub(crate) struct Options {
     /// Kill the controlling process (SIGKILL) several times in mid-rollout.
     #[arg(long)]
     pub(crate) kill_controller: bool,
+    /// Let the promotion wait for a gate, which you open with the `curl` line that is shown; a check runs before the first
+    /// traffic, and events are sent.
+    #[arg(long)]
+    pub(crate) gate: bool,
     /// Write the whole run to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,

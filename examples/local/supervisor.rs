@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::admin::Admin;
 use crate::chaos::Chaos;
 use crate::error::{Error, chain};
+use crate::gates::Gates;
 use crate::journal::Journal;
 use crate::keeper::Keeper;
 use crate::load::{Ledger, Load};
@@ -162,6 +163,7 @@ pub(crate) fn program(options: &Options) -> Result<PathBuf, Error> {
 struct World {
     site: Site,
     keeper: Keeper,
+    gates: Option<Gates>,
 }
 
 impl World {
@@ -169,11 +171,18 @@ impl World {
         let program = program(options)?;
         let site = Site::start(program.clone(), options, tempo).await?;
         introduce(options, &site.listening);
-        let keeper = Keeper::start(program, controller_arguments(site.api, &state.file(), tempo));
+        let mut arguments = controller_arguments(site.api, &state.file(), tempo);
+        let mut gates = None;
+        if options.gate {
+            let started = Gates::start(state.path(), site.admin.clone(), site.journal.clone()).await?;
+            arguments.extend(started.arguments());
+            gates = Some(started);
+        }
+        let keeper = Keeper::start(program, arguments);
         if options.kill_controller {
             site.admin.unleash(Chaos::new(keeper.killer(), tempo.interval));
         }
-        Ok(Self { site, keeper })
+        Ok(Self { site, keeper, gates })
     }
 
     /// Version 2 is wanted; the rest is up to the controller, or to somebody who presses Ctrl-C.
@@ -191,7 +200,8 @@ impl World {
         tokio::select! {
             end = rollout => return end,
             error = self.keeper.gives_up() => return Err(error),
-            () = sleep(tempo.limit()) => return Err(Error::Endless(tempo.limit())),
+            // Nobody knows how long people take to open a gate.
+            () = sleep(tempo.limit()), if self.gates.is_none() => return Err(Error::Endless(tempo.limit())),
             () = signals.next() => screen::remark("interrupted: the rollout is aborted; once more to quit at once"),
         }
         let told = self.site.journal.told();
@@ -251,6 +261,9 @@ impl World {
         }
         let kills = self.keeper.kills();
         self.keeper.stop().await;
+        if let Some(gates) = self.gates {
+            gates.stop();
+        }
         if !self.site.proxy.weight().is_zero() && !matches!(end, Err(Error::PromotionFailed)) {
             self.site.admin.set_weight(Weight::ZERO);
             screen::remark("the controller has not sent the traffic back: the platform does");

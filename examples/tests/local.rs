@@ -1,8 +1,8 @@
 //! The example `local`, end to end: real processes, real requests, and nobody may notice the release.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -86,6 +86,62 @@ fn a_controller_that_is_killed_again_and_again_rolls_back_too() {
         "{}",
         ended.report["kills"]
     );
+}
+
+// Gates
+
+#[test]
+fn a_promotion_waits_until_somebody_opens_the_gate() {
+    let mut running = local(&["--interval", "700ms", "--gate"]);
+    let line = running.line_with("/gate/open");
+    // It stays where it is, and goes on judging.
+    sleep(Duration::from_millis(1_500));
+    open_gate(&line);
+    let ended = running.wait();
+    ended.is_promoted();
+    assert_eq!(ended.weights(), [10, 20, 30, 40, 50, 0]);
+    ended.says("smoke test called for my-service, which is Progressing");
+    ended.says("WaitingPromotion");
+    ended.says("confirm-promotion release gate denied: http://127.0.0.1:");
+    ended.says("answered 403: Forbidden");
+    ended.says("team told: my-service.local: promotion completed");
+    assert!(!ended.said.contains("again"), "{}", ended.said);
+}
+
+#[test]
+fn a_controller_that_is_killed_while_it_asks_asks_again_with_the_same_key() {
+    let mut running = local(&["--interval", "700ms", "--gate", "--kill-controller"]);
+    let line = running.line_with("/gate/open");
+    open_gate(&line);
+    let ended = running.wait();
+    ended.is_promoted();
+    ended.says("when it has asked the smoke test, before it hears the answer");
+    ended.says("smoke test called for my-service, which is Progressing, again");
+}
+
+#[test]
+fn whoever_does_not_want_to_open_the_gate_can_roll_back() {
+    let mut running = local(&["--interval", "700ms", "--gate"]);
+    running.line_with("/gate/open");
+    signal("INT", running.child.id());
+    running.wait().is_rolled_back("you: abort");
+}
+
+/// What the `curl` line does, on a machine that may have no curl.
+fn open_gate(line: &str) {
+    let between = |from: &str, to: &str| line.split_once(from).unwrap().1.split_once(to).unwrap().0;
+    let token = fs::read_to_string(between("cat '", "'")).unwrap();
+    let (address, body) = (between("http://", "/"), between("-d '", "'"));
+    let length = body.len();
+    let request = format!(
+        "POST /gate/open HTTP/1.0\r\nhost: {address}\r\nauthorization: Bearer {token}\r\n\
+         content-type: application/x-www-form-urlencoded\r\ncontent-length: {length}\r\n\r\n{body}"
+    );
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains(" 202 "), "{answer}");
 }
 
 // Faults
@@ -289,6 +345,12 @@ impl Running {
                 return;
             }
         }
+    }
+
+    /// The next line with this text.
+    fn line_with(&mut self, text: &str) -> String {
+        self.read_until(text);
+        self.said.lines().last().unwrap().to_owned()
     }
 
     /// Waits for its end.

@@ -1,8 +1,13 @@
 //! Which addresses are refused, and a look at the address that a name really leads to.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared, WeakShared};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::sync::Semaphore;
 
 /// Where clouds answer with credentials, outside the link-local ranges.
 const METADATA: [IpAddr; 4] = [
@@ -45,30 +50,93 @@ fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
-/// The system's resolver, which tells no address that is refused. What it has told is what is connected to: a name that
-/// leads elsewhere a moment later gains nothing.
-pub(super) struct Checked;
+/// The system's resolver, asked once for a name however many want to know it at the same time: the system's own blocks a
+/// thread for each question.
+///
+/// It tells no address that is refused. What it has told is what is connected to: a name that leads elsewhere a moment
+/// later gains nothing.
+#[derive(Clone)]
+pub(super) struct Resolver {
+    refuses_metadata: bool,
+    lookup: fn(String) -> Lookup,
+    asked: Arc<Mutex<BTreeMap<String, WeakShared<Lookup>>>>,
+    /// Names that are asked for at the same time. A name that hangs holds one.
+    names: Arc<Semaphore>,
+}
+
+/// How many names are asked for at the same time.
+const NAMES: usize = 64;
+
+type Lookup = BoxFuture<'static, Result<Vec<IpAddr>, Unknown>>;
+
+/// Why a name could not be resolved.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Unknown(String);
 
 /// Why a name was not resolved; found again at the bottom of the client's error.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the name leads to {0}, which is refused")]
 pub(super) struct Refusal(pub(super) IpAddr);
 
-impl Resolve for Checked {
+impl Resolver {
+    pub(super) fn new(refuses_metadata: bool) -> Self {
+        Self {
+            refuses_metadata,
+            lookup: system,
+            asked: Arc::default(),
+            names: Arc::new(Semaphore::new(NAMES)),
+        }
+    }
+
+    /// The lookup of a name: the one that is under way, or a new one.
+    fn lookup(&self, name: &str) -> Shared<Lookup> {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lookup) = asked.get(name).and_then(WeakShared::upgrade) {
+            return lookup;
+        }
+        let (names, lookup, wanted) = (Arc::clone(&self.names), self.lookup, name.to_owned());
+        let lookup = async move {
+            // It is never closed.
+            let _turn = names.acquire().await;
+            lookup(wanted).await
+        };
+        let lookup = lookup.boxed().shared();
+        // Those that nobody waits for any more are over, or given up.
+        asked.retain(|_, it| it.upgrade().is_some());
+        asked.extend(lookup.downgrade().map(|it| (name.to_owned(), it)));
+        lookup
+    }
+}
+
+fn system(name: String) -> Lookup {
+    let lookup = async move {
+        // The port is set by whoever connects.
+        let found = tokio::net::lookup_host((name.as_str(), 0)).await;
+        let addresses = found.map(|it| it.map(|it| it.ip()).collect());
+        addresses.map_err(|it| Unknown(it.to_string()))
+    };
+    lookup.boxed()
+}
+
+impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
+        let (lookup, refuses_metadata) = (self.lookup(name.as_str()), self.refuses_metadata);
         Box::pin(async move {
-            // The port is set by whoever connects.
-            let found: Vec<_> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            if let Some(refused) = found.iter().find(|it| is_refused(it.ip())) {
-                return Err(Refusal(refused.ip()).into());
+            let found = lookup.await?;
+            match found.iter().find(|it| refuses_metadata && is_refused(**it)) {
+                Some(refused) => Err(Refusal(*refused).into()),
+                None => Ok(Box::new(found.into_iter().map(|it| SocketAddr::new(it, 0))) as Addrs),
             }
-            Ok(Box::new(found.into_iter()) as Addrs)
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -105,5 +173,60 @@ mod tests {
         ] {
             assert!(!is_refused(address.parse().unwrap()), "{address}");
         }
+    }
+
+    static LOOKUPS: AtomicUsize = AtomicUsize::new(0);
+
+    /// Where the test's names lead to.
+    fn made_up(name: String) -> Lookup {
+        let lookup = async move {
+            LOOKUPS.fetch_add(1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            match name.as_str() {
+                "good.test" => Ok(vec!["10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap()]),
+                "evil.test" => Ok(vec![
+                    "10.0.0.1".parse().unwrap(),
+                    "169.254.169.254".parse().unwrap(),
+                ]),
+                _ => Err(Unknown("no such host".into())),
+            }
+        };
+        lookup.boxed()
+    }
+
+    async fn resolve(resolver: &Resolver, name: &str) -> Result<Vec<IpAddr>, String> {
+        let found = resolver.resolve(name.parse().unwrap()).await;
+        found
+            .map(|it| it.map(|it| it.ip()).collect())
+            .map_err(|it| it.to_string())
+    }
+
+    #[tokio::test]
+    async fn a_name_is_looked_up_once_for_all_who_ask_together_and_again_later() {
+        let resolver = Resolver {
+            lookup: made_up,
+            ..Resolver::new(true)
+        };
+        let asked = (0..1_000).map(|_| resolve(&resolver, "good.test"));
+        let found = futures::future::join_all(asked).await;
+        assert!(found.iter().all(|it| it.as_ref().is_ok_and(|it| it.len() == 2)));
+        assert_eq!(LOOKUPS.load(Ordering::SeqCst), 1);
+        // Somebody gives up half-way; the next one does not get what was found for nobody.
+        let given_up = tokio::time::timeout(Duration::from_millis(5), resolve(&resolver, "good.test"));
+        assert!(given_up.await.is_err());
+        resolve(&resolver, "good.test").await.unwrap();
+        assert_eq!(LOOKUPS.load(Ordering::SeqCst), 3);
+
+        let refused = resolve(&resolver, "evil.test").await.unwrap_err();
+        assert_eq!(refused, "the name leads to 169.254.169.254, which is refused");
+        let lenient = Resolver {
+            lookup: made_up,
+            ..Resolver::new(false)
+        };
+        assert_eq!(resolve(&lenient, "evil.test").await.unwrap().len(), 2);
+        assert_eq!(
+            resolve(&lenient, "nowhere.test").await.unwrap_err(),
+            "no such host"
+        );
     }
 }
