@@ -8,6 +8,7 @@
 //! | [`notify`] | [`Notifier`] | Slack, Microsoft Teams, Discord, Rocket.Chat, Google Chat, Alertmanager, CDEvents, yours |
 //! | [`json_metric`] | [`MetricSource`] | a number from anything that answers in JSON |
 //! | [`FanOut`] | [`Notifier`] | several notifiers as one |
+//! | [`gate_server`] | | the other side: gates that people open, and commands for a running rollout |
 //! | [`client`] | | what all of them call with: one pool of connections, bounded in time and size |
 //!
 //! # Example

@@ -60,7 +60,7 @@
 //! | a deadline that is exceeded is never told | it is an error |
 //! | texts as they come | escaped for each format, in one line, shortened |
 //! | no limit | a [`Rate`] for each receiver |
-//! | what Slack's API declines with a status of 200 is taken for sent | it has failed |
+//! | what Slack's API or Teams declines with a status of 200 is taken for sent | it has failed |
 //! | a redirect with 302 is followed without the message | it has failed |
 //! | Google Chat: titled `Flagger`, with a picture from its site | titled with [`Settings::username`], without one |
 //! | an address that cannot be used is shown in the error, secret and all | never more than scheme, host and port |

@@ -11,6 +11,7 @@ use super::{Message, Sender, Settings};
 pub const TEAMS: Sender = Sender {
     name: "msteams",
     bodies,
+    refusal,
     ..Sender::CHAT
 };
 
@@ -36,4 +37,15 @@ fn bodies(message: &Message<'_>, _: &Settings) -> Vec<Value> {
             "facts": facts,
         }],
     })]
+}
+
+/// A connector answers 200 to what Teams did not take, as in `Webhook message delivery failed with error: Microsoft Teams
+/// endpoint returned HTTP error 429`. What it took is answered with `1`, or by a workflow with 202 and nothing.
+fn refusal(reply: &[u8]) -> Option<String> {
+    let reply = String::from_utf8_lossy(reply);
+    let failed = ["Webhook message delivery failed", "endpoint returned HTTP error"];
+    failed
+        .iter()
+        .any(|it| reply.contains(it))
+        .then(|| reply.into_owned())
 }

@@ -291,6 +291,15 @@ fn slacks_api_declines_with_a_status_of_200() {
 }
 
 #[test]
+fn teams_says_with_a_status_of_200_that_it_failed() {
+    let refusal = sender("msteams").unwrap().refusal;
+    let failed = "Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error 429 with ContextId x";
+    assert_eq!(refusal(failed.as_bytes()).as_deref(), Some(failed));
+    assert_eq!(refusal(b"1"), None);
+    assert_eq!(refusal(b""), None);
+}
+
+#[test]
 fn teams_gets_the_message_card_of_flagger() {
     let body = to("msteams").sent(&failed());
     let text = "RollingBack v2, 0 % to the canary: threshold 5 reached: request-success-rate 94.1, wanted at least 99";
