@@ -7,6 +7,8 @@
 //! | `RolloutFailed` | `critical` | from a failure on, through the rollback and after it | when another revision is on its way, or one was promoted |
 //! | `RolloutNeedsAttention` | `warning` | from a warning on: a check failed, a gate denied | by the next notice that warns of nothing |
 //!
+//! Where several Alertmanagers are one cluster, each is a receiver: an alert must reach them all.
+//!
 //! Alertmanager forgets an alert that nobody repeats, and notices come when something happens. So an alert that fires
 //! carries an end, [`Settings::lasts`] after the notice, and one that is resolved the moment of the notice. A restart of
 //! Alertmanager forgets what fires, until the next notice.

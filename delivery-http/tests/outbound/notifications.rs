@@ -142,21 +142,31 @@ async fn a_receiver_that_fails_gets_it_later_and_the_others_do_not_get_it_again(
         bad.url
     );
     assert_eq!(chain(&error), says);
-
-    // Now it is left alone for a second.
-    let error = notifications.send(&stepped(1)).await.unwrap_err();
-    assert!(
-        chain(&error).contains("audit was not told: left alone for"),
-        "{}",
-        chain(&error)
-    );
-    assert!(matches!(error.fault, Fault::Transient { after: Some(_) }));
-    assert_eq!(bad.got().len(), 1);
-
     while notifications.send(&stepped(1)).await.is_err() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!((good.got().len(), bad.got().len()), (1, 2));
+}
+
+#[tokio::test]
+async fn a_receiver_is_left_alone_for_as_long_as_it_asks() {
+    let busy = Answer {
+        after: Some(600),
+        ..Answer::status(503)
+    };
+    let inbox = Inbox::open().await.then([busy]);
+    let notifications = telling([receiver("webhook", &inbox.url).named("audit")]);
+    notifications.send(&stepped(1)).await.unwrap_err();
+    for id in [1, 2] {
+        let error = notifications.send(&stepped(id)).await.unwrap_err();
+        assert!(
+            chain(&error).contains("audit was not told: left alone for"),
+            "{}",
+            chain(&error)
+        );
+        assert!(matches!(error.fault, Fault::Transient { after: Some(_) }));
+    }
+    assert_eq!(inbox.got().len(), 1);
 }
 
 #[tokio::test]
@@ -208,7 +218,7 @@ async fn a_message_that_is_refused_as_it_is_is_reported_once() {
 #[tokio::test]
 async fn a_receiver_that_is_set_up_wrongly_keeps_its_notices() {
     for status in [401, 403, 404, 410] {
-        let inbox = Inbox::open().await.then([Answer::status(status)]);
+        let inbox = Inbox::answering(move |_| Answer::status(status)).await;
         let notifications = telling([receiver("slack", &inbox.url)]);
         let error = notifications.send(&stepped(1)).await.unwrap_err();
         assert_eq!(error.fault, Fault::Permanent);
