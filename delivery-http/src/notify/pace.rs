@@ -117,6 +117,7 @@ impl Done {
 mod tests {
     use delivery_core::rollout::{Phase, Reason};
     use delivery_core::weight::Weight;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -150,6 +151,33 @@ mod tests {
                 Err(other) => panic!("{other:?}"),
             };
             assert_eq!(left, wait.map(seconds), "at {at} s");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_when_the_rate_is_kept(
+            notices in 1_u32..6, per in 1_u64..20, waits in prop::collection::vec(0_u64..8, 0..60),
+        ) {
+            let (rate, start) = (Rate { notices, per: seconds(per) }, Instant::now());
+            let (mut pace, mut now, mut sent) = (Pace::default(), 0, Vec::new());
+            for wait in waits {
+                now += wait;
+                match pace.admit(start + seconds(now), Some(rate), Severity::Info) {
+                    Ok(()) => sent.push(now),
+                    Err(Wait::Rate { left }) => {
+                        let later = start + seconds(now) + left;
+                        prop_assert!(pace.admit(later, Some(rate), Severity::Info).is_ok(), "not any later");
+                        now += left.as_secs();
+                        sent.push(now);
+                    }
+                    Err(other) => prop_assert!(false, "{other:?}"),
+                }
+            }
+            let most = usize::try_from(notices).unwrap();
+            for (first, last) in sent.iter().zip(sent.iter().skip(most)) {
+                prop_assert!(last - first >= per, "{sent:?}");
+            }
         }
     }
 
