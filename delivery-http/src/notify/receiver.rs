@@ -108,7 +108,8 @@ impl Receiver {
         })
     }
 
-    /// With the least severity that it wants to hear of.
+    /// With the least severity that it wants to hear of. Of Alertmanager it decides which alerts there are; for CDEvents it
+    /// has no effect.
     #[must_use]
     pub fn severity(mut self, severity: Severity) -> Self {
         self.settings.severity = severity;
