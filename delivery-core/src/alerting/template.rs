@@ -70,11 +70,14 @@ impl Template {
         found
     }
 
-    /// The offset in bytes of the first place that prints the value as it is, without a function that rounds it.
-    pub fn bare_value(&self) -> Option<usize> {
+    /// The offset in bytes of the first place that prints the value with whatever decimals it has: as it is, or through
+    /// `humanize` or `humanize1024`.
+    pub fn unrounded_value(&self) -> Option<usize> {
         self.actions().find_map(|it| match it {
-            Expr::Value { offset } => Some(*offset),
-            Expr::Label { .. } | Expr::Literal(_) | Expr::Call(..) | Expr::Print(..) => None,
+            Expr::Call(Function::Humanize | Function::Humanize1024, of) => of.value_offset(),
+            Expr::Value { .. } | Expr::Label { .. } | Expr::Literal(_) | Expr::Call(..) | Expr::Print(..) => {
+                it.value_offset()
+            }
         })
     }
 
@@ -214,7 +217,14 @@ impl Function {
 
 impl Expr {
     const fn is_number(&self) -> bool {
-        matches!(self, Self::Value { .. })
+        self.value_offset().is_some()
+    }
+
+    const fn value_offset(&self) -> Option<usize> {
+        match self {
+            Self::Value { offset } => Some(*offset),
+            Self::Label { .. } | Self::Literal(_) | Self::Call(..) | Self::Print(..) => None,
+        }
     }
 
     fn text(&self, labels: &Labels, value: f64) -> String {

@@ -28,6 +28,7 @@ fn what_is_no_action_is_printed_as_it_is() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn what_cannot_be_used_is_refused_with_its_place_and_what_would_be_right() {
     let known = "(expected a label, `$value`, or one of humanize, humanize1024, humanizeDuration, \
                  humanizePercentage, toUpper, toLower, printf, index)";
@@ -182,12 +183,13 @@ fn a_template_tells_whether_it_prints_the_value_unrounded() {
     for (template, bare) in [
         ("{{ $value }}", Some(3)),
         ("a {{ .Value }}", Some(5)),
-        ("{{ $value | humanize }}", None),
+        ("{{ $value | humanize }}", Some(3)),
+        ("{{ $value | humanizePercentage }}", None),
         (r#"{{ printf "%.0f" $value }}"#, None),
         ("{{ $labels.pod }}", None),
     ] {
         assert_eq!(
-            template.parse::<Template>().unwrap().bare_value(),
+            template.parse::<Template>().unwrap().unrounded_value(),
             bare,
             "{template}"
         );

@@ -138,11 +138,12 @@ fn line(alert: &Alert) -> String {
         AlertState::Pending => "pending",
         AlertState::Firing => "firing",
     };
-    let texts: String = alert
+    let texts: Vec<String> = alert
         .annotations
         .iter()
         .map(|(name, it)| format!(" {name}={it:?}"))
         .collect();
+    let texts = texts.concat();
     format!(
         "{state} since {} {}{texts}",
         written(alert.active_at),
