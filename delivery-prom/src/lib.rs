@@ -1,1 +1,12 @@
 //! Measurements, query templates and alerts from Prometheus and everything that speaks its API.
+#![allow(clippy::doc_markdown, reason = "PromQL and LogQL are names")]
+
+pub mod client;
+pub mod error;
+pub mod loki;
+mod moment;
+pub mod reply;
+pub mod ruler;
+
+pub use self::client::{Answer, Client, Dialect, Instant, Ranged, Server};
+pub use self::error::Error;
