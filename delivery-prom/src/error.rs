@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use delivery_core::port::Fault;
 
+use crate::template::TemplateError;
+
 /// A cause that comes from elsewhere.
 pub type Cause = Box<dyn StdError + Send + Sync>;
 
@@ -53,6 +55,14 @@ pub enum Error {
     Setup {
         /// Why.
         source: Cause,
+    },
+    /// A template that cannot be used, or has nothing to fill a gap with.
+    #[error("query {template:?} cannot be used")]
+    Template {
+        /// The template, shortened.
+        template: String,
+        /// Why.
+        source: TemplateError,
     },
     /// A query that this server cannot answer with a number. Nothing was sent.
     #[error("query `{query}` cannot be used: {why}")]
@@ -129,6 +139,7 @@ impl Error {
             | Self::Setting { .. }
             | Self::Certificate { .. }
             | Self::Setup { .. }
+            | Self::Template { .. }
             | Self::Query { .. }
             | Self::Refused { .. }
             | Self::TooLarge { .. }

@@ -5,8 +5,10 @@ pub mod client;
 pub mod error;
 pub mod loki;
 mod moment;
+pub mod queries;
 pub mod reply;
 pub mod ruler;
+pub mod template;
 
 pub use self::client::{Answer, Client, Dialect, Instant, Ranged, Server};
 pub use self::error::Error;

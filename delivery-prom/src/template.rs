@@ -1,5 +1,0 @@
-//! placeholder
-/// x
-#[derive(Debug, thiserror::Error)]
-#[error("x")]
-pub struct TemplateError;
