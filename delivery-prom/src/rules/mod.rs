@@ -18,7 +18,7 @@
 //! | `high-cardinality` | a log label with a value per request |
 //!
 //! The feature `rules-check` is its own because it is a tool for people who write rules: a program that only measures
-//! needs neither the `PromQL` parser nor the YAML reader. (`promql-validate` shares the former.)
+//! needs neither the PromQL parser nor the YAML reader. (`promql-validate` shares the former.)
 //!
 //! ```
 //! use delivery_prom::rules::{Lint, Pace, check};
@@ -168,7 +168,7 @@ pub struct Unreadable {
 ///
 /// # Errors
 /// [`Unreadable`] for a file that is no YAML or Alloy, that holds neither rules nor log stages, or in which a rule is
-/// not valid: no expression, one that is no `PromQL`, a duration that is none.
+/// not valid: no expression, one that is no PromQL, a duration that is none.
 pub fn check(file: &str, text: &str, pace: &Pace) -> Result<Vec<Finding>, Unreadable> {
     let unreadable = |Fault { line, why }| Unreadable {
         file: file.into(),
