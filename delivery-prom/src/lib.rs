@@ -1,6 +1,7 @@
 //! Measurements, query templates and alerts from Prometheus and everything that speaks its API.
 #![allow(clippy::doc_markdown, reason = "PromQL and LogQL are names")]
 
+pub mod alerts;
 pub mod client;
 pub mod error;
 pub mod loki;

@@ -319,7 +319,7 @@ fn rules_are_found_in_files_manifests_lists_and_among_other_documents() {
 #[test]
 fn what_cannot_be_read_is_an_error_with_its_line() {
     for (text, message) in [
-        ("groups: [\n", "a.yaml:2: no YAML: "),
+        ("groups: [\n", "a.yaml:1: no YAML: unclosed bracket"),
         (
             "groups:\n- name: g\n  rules:\n  - alert: A\n",
             "a.yaml:4: a rule needs `expr`",
