@@ -290,6 +290,19 @@ fn weigh(policy: &Policy, rule: &AlertingRule, alert: &Alert, start: Option<Star
     if attribution.labels.iter().any(theirs) {
         return None;
     }
+    let older = match start {
+        // All that is active before the rollout begins is older.
+        None => true,
+        Some(Start::At(moment) | Start::Before(moment)) => alert.active_at.is_some_and(|it| it < moment),
+    };
+    match (older, start, policy.at_start) {
+        (true, None | Some(Start::At(_)), AtStart::Ignore) => return None,
+        (true, Some(Start::Before(_)), AtStart::Ignore) => {
+            return Some((Says::Hold, Cause::MaybeOlder(name())));
+        }
+        (true, None, AtStart::Block) => return Some((Says::Hold, Cause::AtStart(name()))),
+        (false, ..) | (true, Some(_), AtStart::Block) => {}
+    }
     if attribution.missing == Missing::Hold
         && let Some(label) = attribution
             .labels
@@ -299,19 +312,7 @@ fn weigh(policy: &Policy, rule: &AlertingRule, alert: &Alert, start: Option<Star
         let label = label.clone();
         return Some((Says::Hold, Cause::Unattributed { alert: name(), label }));
     }
-    let Some(start) = start else {
-        return match policy.at_start {
-            AtStart::Ignore => None,
-            AtStart::Block => Some((Says::Hold, Cause::AtStart(name()))),
-        };
-    };
-    let (Start::At(moment) | Start::Before(moment)) = start;
-    let older = alert.active_at.is_some_and(|it| it < moment);
-    match (older, start, policy.at_start) {
-        (true, Start::At(_), AtStart::Ignore) => None,
-        (true, Start::Before(_), AtStart::Ignore) => Some((Says::Hold, Cause::MaybeOlder(name()))),
-        (false, ..) | (true, _, AtStart::Block) => Some((says, cause(name()))),
-    }
+    Some((says, cause(name())))
 }
 
 fn braces(labels: &BTreeMap<String, String>) -> String {

@@ -395,6 +395,30 @@ fn an_alert_of_somebody_else_is_ignored_even_if_it_also_lacks_a_label() {
     assert_eq!(of_alert(&policy, alert(AlertState::Firing)).0, Says::GoOn);
 }
 
+#[test]
+fn an_alert_of_nobody_that_was_active_when_the_rollout_began_is_ignored() {
+    let policy = Policy {
+        attribution: Attribution::require([("namespace", "production")]),
+        ..policy()
+    };
+    let old = Alert {
+        active_at: Some(NOW.before(MINUTE * 11)),
+        ..alert(AlertState::Firing)
+    };
+    for start in [None, Some(start())] {
+        assert_eq!(
+            decide(&policy, &[group(rule(vec![old.clone()]))], start, NOW).says,
+            Says::GoOn
+        );
+    }
+    let (says, why) = of_alert(&policy, alert(AlertState::Firing));
+    assert_eq!(says, Says::Hold);
+    assert_eq!(
+        why,
+        format!("{NAME} is active and has no label `namespace` to tell whose it is")
+    );
+}
+
 // Time
 
 #[test]
