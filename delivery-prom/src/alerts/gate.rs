@@ -154,3 +154,6 @@ fn answer(kind: GateKind, decision: &Decision) -> Answer {
         Answer::Denied(decision.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests;
