@@ -234,7 +234,8 @@ impl Client {
         self.0.transport.send(&request).await.map(drop)
     }
 
-    fn check(&self, query: &str) -> Result<(), Error> {
+    /// Whether a query can be sent at all.
+    pub(crate) fn check(&self, query: &str) -> Result<(), Error> {
         let why = match self.0.dialect {
             _ if query.trim().is_empty() => "it is empty".to_owned(),
             Dialect::Loki => match crate::loki::check(query) {

@@ -46,7 +46,7 @@ use self::escape::Context;
 /// assert_eq!(template.render(&filling)?, r#"sum(rate(requests{app="web"}[1m]))"#);
 ///
 /// let error = Template::parse("rate({{ targt }}[1m])").unwrap_err();
-/// assert!(error.to_string().starts_with("`targt` at offset 5 is unknown"));
+/// assert!(error.to_string().starts_with("`targt` at offset 8 is unknown"));
 /// # Ok::<(), delivery_prom::template::TemplateError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
