@@ -34,7 +34,7 @@ pub struct Question {
     /// Which series counts where a value has several.
     #[serde(default)]
     pub pick: Pick,
-    /// The oldest good age of data. None: as old as the window.
+    /// The oldest good age of data; never more than the window's length, which is the default.
     #[serde(default, deserialize_with = "duration")]
     pub max_age: Option<Duration>,
     /// A query for the time of the newest data (seconds since 1970), e.g. `max(timestamp(up{app="web"}))`, which is held

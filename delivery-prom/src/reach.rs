@@ -50,6 +50,34 @@ pub(crate) fn reach(query: &str) -> Duration {
     range.saturating_add(offset).saturating_add(subqueries)
 }
 
+/// Whether a query is an instant selector and nothing else: `queue{app="web"}`. Only of such a one the server can tell
+/// how old its values are, by `timestamp(…)`.
+pub(crate) fn is_selector(query: &str) -> bool {
+    let query = query.trim();
+    let name = query
+        .find(|it: char| !it.is_ascii_alphanumeric() && !matches!(it, '_' | ':'))
+        .unwrap_or(query.len());
+    let (name, rest) = query.split_at(name);
+    let named = !name.starts_with(|it: char| it.is_ascii_digit())
+        && !["inf", "nan"].iter().any(|it| name.eq_ignore_ascii_case(it));
+    let mut rest = rest.trim_start();
+    if rest.is_empty() {
+        return named && !name.is_empty();
+    }
+    if !named || !rest.starts_with('{') {
+        return false;
+    }
+    while let Some(character) = rest.chars().next() {
+        rest = &rest[character.len_utf8()..];
+        match character {
+            '}' => return rest.is_empty(),
+            '"' | '\'' | '`' => rest = after_quote(rest, character),
+            _ => {}
+        }
+    }
+    false
+}
+
 fn is_offset(behind: &str) -> bool {
     let rest = behind
         .get(..5)
@@ -117,10 +145,34 @@ mod tests {
         }
     }
 
+    #[test]
+    fn selectors_are_told_from_everything_else() {
+        for (query, selector) in [
+            ("up", true),
+            (" job:up:sum ", true),
+            ("up{}", true),
+            ("up {a=\"}\", b='{'}", true),
+            ("{__name__=\"up\"}", true),
+            ("", false),
+            ("42", false),
+            ("NaN", false),
+            ("+Inf", false),
+            ("time()", false),
+            ("sum(up)", false),
+            ("up[1m]", false),
+            ("up{} offset 5m", false),
+            ("up + up", false),
+            ("up{a=\"b\"", false),
+            ("up{} }", false),
+        ] {
+            assert_eq!(is_selector(query), selector, "{query}");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_text_has_a_reach(text in "\\PC*", near in "(\\[|\\]|1m|:|offset |\"|@|é|#|\\\\){0,12}") {
-            let _ = (reach(&text), reach(&near));
+            let _ = (reach(&text), reach(&near), is_selector(&text), is_selector(&near));
         }
     }
 }

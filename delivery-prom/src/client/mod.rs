@@ -37,7 +37,7 @@ pub struct Instant<'a> {
     /// At which moment; none for the server's now.
     pub at: Option<Timestamp>,
     /// How far an instant selector looks back for its newest sample; none for the server's own bound, usually 5 min.
-    /// Prometheus (from 2.38 on), Thanos and Mimir know it; others ignore it.
+    /// Prometheus heeds it from 2.43 on; what does not know it ignores it.
     pub look_back: Option<Duration>,
 }
 

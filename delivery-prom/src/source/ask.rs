@@ -14,8 +14,8 @@ use crate::client::{Answer, Dialect, Instant};
 use crate::counters::{self, Counter, Picked};
 use crate::error::Error;
 use crate::question::{Form, Part, Question};
-use crate::reach::reach;
-use crate::reply::{Fresh, Reply};
+use crate::reach::{is_selector, reach};
+use crate::reply::{Fresh, Pick, Reply};
 use crate::template::{Filling, Names, Template};
 
 /// One measurement that is being made.
@@ -108,17 +108,21 @@ impl Asking<'_> {
             return Ok(());
         };
         let query = self.render(template, Some(self.ask.canary))?;
-        let answer = self.send(&query).await?;
+        self.no_older(&query, max_age).await
+    }
+
+    /// Whether the oldest of the moments that a query returns is not older than `max_age`.
+    async fn no_older(&self, query: &str, max_age: Duration) -> Result<(), Stop> {
+        let answer = self.send(query).await?;
         let reply = self.read(&answer)?;
         let fresh = Fresh {
             now: self.ask.window.to,
             max_age: None,
         };
-        let newest = reply.number(crate::reply::Pick::Min, &self.ask.metric.judge, fresh)?;
-        let newest = Duration::try_from_secs_f64(newest)
-            .map_err(|_| Nothing::Unusable(format!("{newest} is no time of newest data")))?;
-        let newest = Timestamp::default().after(newest);
-        let age = self.ask.window.to.since(newest);
+        let seconds = reply.number(Pick::Min, &self.ask.metric.judge, fresh)?;
+        let moment = Duration::try_from_secs_f64(seconds)
+            .map_err(|_| Nothing::Unusable(format!("{seconds} is no time of data")))?;
+        let age = self.ask.window.to.since(Timestamp::default().after(moment));
         if age > max_age {
             return Err(Nothing::Stale { age }.into());
         }
@@ -161,13 +165,26 @@ impl Asking<'_> {
         if reach(&query) > self.length() {
             return Err(Nothing::Straddles.into());
         }
-        let answer = self.send(&query).await?;
-        let reply = self.read(&answer)?;
-        let fresh = Fresh {
-            now: self.ask.window.to,
-            max_age: self.question.max_age,
+        let max_age = self.max_age();
+        let young = async {
+            // Not every server heeds how far it should look back.
+            if self.metrics.client.dialect() == Dialect::Prometheus && is_selector(&query) {
+                let of_samples = format!("timestamp({query})");
+                return self.no_older(&of_samples, max_age).await;
+            }
+            Ok(())
         };
-        Ok(reply.number(self.question.pick, &self.ask.metric.judge, fresh)?)
+        let number = async {
+            let answer = self.send(&query).await?;
+            let reply = self.read(&answer)?;
+            let fresh = Fresh {
+                now: self.ask.window.to,
+                max_age: Some(max_age),
+            };
+            Ok(reply.number(self.question.pick, &self.ask.metric.judge, fresh)?)
+        };
+        let (number, ()) = try_join(number, young).await?;
+        Ok(number)
     }
 
     async fn histogram(
@@ -209,6 +226,12 @@ impl Asking<'_> {
         self.ask.window.length()
     }
 
+    /// How old data may be: no older than the window, in any case.
+    fn max_age(&self) -> Duration {
+        let length = self.length();
+        self.question.max_age.unwrap_or(length).min(length)
+    }
+
     fn render(&self, template: &Template, revision: Option<&Revision>) -> Result<String, Error> {
         let filling = Filling {
             names: self.names,
@@ -221,11 +244,10 @@ impl Asking<'_> {
     /// Asks when it is its turn.
     async fn send(&self, query: &str) -> Result<Answer, Error> {
         add(&self.queries, [query.to_owned()]);
-        let max_age = self.question.max_age.unwrap_or(Duration::MAX);
         let instant = Instant {
             query,
             at: Some(self.ask.window.to),
-            look_back: Some(self.length().min(max_age)),
+            look_back: Some(self.max_age()),
         };
         // It is never closed.
         let _turn = self.metrics.turns.acquire().await;

@@ -25,7 +25,9 @@ use crate::template::{Filling, Names, Template, TemplateError};
 ///
 /// A measurement keeps to its window. The gap `{{ interval }}` is filled with the window's length, the query is evaluated
 /// at the window's end, and instant selectors look back no further than to its beginning. A query that looks further back
-/// by itself (`[5m]` in a window of one minute) is not sent: its sample is `Nothing::Straddles`.
+/// by itself (`[5m]` in a window of one minute) is not sent: its sample is `Nothing::Straddles`. How old a gauge is can be
+/// told where the query is a selector and nothing else. Within other queries, servers before Prometheus 2.43 take gauges
+/// of up to five minutes ago: write `sum(last_over_time(queue[{{ interval }}]))` for them, not `sum(queue)`.
 ///
 /// At most so many requests as [`at_once`](Self::at_once) says are under way at a time; the connections are kept.
 ///

@@ -27,6 +27,7 @@ mod parse;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use delivery_core::time::PromDuration;
@@ -170,6 +171,14 @@ impl Template {
             )
         };
         self.parts.iter().any(interval)
+    }
+}
+
+impl FromStr for Template {
+    type Err = TemplateError;
+
+    fn from_str(text: &str) -> Result<Self, TemplateError> {
+        Self::parse(text)
     }
 }
 
