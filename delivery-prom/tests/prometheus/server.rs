@@ -180,6 +180,7 @@ fn spawn(folder: &Path, port: u16) -> Child {
         .unwrap_or_else(missing)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "as unwrap_or_else wants it")]
 fn missing<T>(error: io::Error) -> T {
     panic!(
         "prometheus and promtool cannot be started ({error}): install them, e.g. apt-get install prometheus"
