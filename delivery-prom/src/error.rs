@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
-use delivery_core::port::Fault;
+use delivery_core::port::{Fault, PortError};
 
 use crate::template::TemplateError;
 
@@ -71,6 +71,14 @@ pub enum Error {
         query: String,
         /// What is wrong, and what would be right.
         why: String,
+    },
+    /// A metric that nobody knows how to measure.
+    #[error("there is no query for metric {metric:?} (known: {known}; or write one in the plan)")]
+    NoQuery {
+        /// The metric, shortened.
+        metric: String,
+        /// The metrics for which there is one.
+        known: String,
     },
     /// No answer in time.
     #[error("{asked}: no answer within {limit:?}")]
@@ -141,9 +149,19 @@ impl Error {
             | Self::Setup { .. }
             | Self::Template { .. }
             | Self::Query { .. }
+            | Self::NoQuery { .. }
             | Self::Refused { .. }
             | Self::TooLarge { .. }
             | Self::Unreadable { .. } => Fault::Permanent,
+        }
+    }
+
+    /// The same as the error of a port that was measuring `metric`.
+    pub(crate) fn measuring(self, metric: &str) -> PortError {
+        PortError {
+            fault: self.fault(),
+            doing: format!("measuring {metric}").into(),
+            source: self.into(),
         }
     }
 }

@@ -17,7 +17,11 @@ fn status(output: &Output) -> i32 {
 }
 
 fn out(output: &Output) -> Vec<String> {
-    String::from_utf8(output.stdout.clone()).unwrap().lines().map(String::from).collect()
+    String::from_utf8(output.stdout.clone())
+        .unwrap()
+        .lines()
+        .map(String::from)
+        .collect()
 }
 
 fn err(output: &Output) -> String {
@@ -30,7 +34,9 @@ fn gist(lines: &[String]) -> Vec<(String, String)> {
         .iter()
         .map(|line| {
             let place = line.splitn(3, ':').take(2).collect::<Vec<_>>().join(":");
-            let lint = line.rsplit_once('[').map(|it| it.1.trim_end_matches(']').to_owned());
+            let lint = line
+                .rsplit_once('[')
+                .map(|it| it.1.trim_end_matches(']').to_owned());
             (place, lint.unwrap_or_default())
         })
         .collect()
@@ -49,7 +55,11 @@ fn every_fault_of_the_usual_alerts_is_found_on_its_line() {
         ("alerts.yaml:25", "slow-alert"),
         ("alerts.yaml:30", "extrapolated-count"),
     ];
-    assert_eq!(gist(&lines), expected.map(|(place, lint)| (place.into(), lint.into())), "{lines:#?}");
+    assert_eq!(
+        gist(&lines),
+        expected.map(|(place, lint)| (place.into(), lint.into())),
+        "{lines:#?}"
+    );
     assert_eq!((status(&output), err(&output).as_str()), (2, ""));
     assert_eq!(
         lines[3],
@@ -62,8 +72,14 @@ fn every_fault_of_the_usual_alerts_is_found_on_its_line() {
 #[test]
 fn the_faults_of_a_log_pipeline_are_found() {
     let output = run(&["logs.yaml"]);
-    let expected = [("logs.yaml:13", "high-cardinality"), ("logs.yaml:14", "drop-never-matches")];
-    assert_eq!(gist(&out(&output)), expected.map(|(place, lint)| (place.into(), lint.into())));
+    let expected = [
+        ("logs.yaml:13", "high-cardinality"),
+        ("logs.yaml:14", "drop-never-matches"),
+    ];
+    assert_eq!(
+        gist(&out(&output)),
+        expected.map(|(place, lint)| (place.into(), lint.into()))
+    );
     assert_eq!(status(&output), 2);
 }
 
@@ -88,14 +104,21 @@ fn a_file_that_cannot_be_checked_is_an_error_and_all_others_are_checked() {
     let folder = std::env::temp_dir().join(format!("delivery-check-rules-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let broken = folder.join("broken.yaml");
-    std::fs::write(&broken, "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: sum(\n").unwrap();
+    std::fs::write(
+        &broken,
+        "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: sum(\n",
+    )
+    .unwrap();
     let broken = broken.to_str().unwrap();
 
     let output = run(&["missing.yaml", broken, "alerts.yaml"]);
     assert_eq!((status(&output), out(&output).len()), (1, 7));
     let errors = err(&output);
     assert!(errors.starts_with("missing.yaml: "), "{errors}");
-    assert!(errors.contains("broken.yaml:5: `expr` is no PromQL that we can read: "), "{errors}");
+    assert!(
+        errors.contains("broken.yaml:5: `expr` is no PromQL that we can read: "),
+        "{errors}"
+    );
     std::fs::remove_dir_all(folder).unwrap();
 }
 

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 pub use self::server::{Dialect, Server};
 use self::transport::{Request, Transport};
 use crate::error::{Asked, Error, SHOWN, shortened};
-use crate::reply::{self, Reply};
+use crate::reply::{self, NoReply, Reply};
 use crate::ruler::{Alert, RuleGroup};
 
 /// A client of one server, made by [`Server::client`]. Clones share its connections.
@@ -37,7 +37,7 @@ pub struct Instant<'a> {
     /// At which moment; none for the server's now.
     pub at: Option<Timestamp>,
     /// How far an instant selector looks back for its newest sample; none for the server's own bound, usually 5 min.
-    /// Prometheus (from 2.38 on), Thanos and Mimir know it; others ignore it.
+    /// Prometheus heeds it from 2.43 on; what does not know it ignores it.
     pub look_back: Option<Duration>,
 }
 
@@ -65,10 +65,11 @@ pub struct Ranged<'a> {
 }
 
 /// An answer to a query, as it came. [`reply`](Self::reply) reads it without copying it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Answer {
     asked: Asked,
     body: Vec<u8>,
+    server: Arc<Shared>,
 }
 
 impl Answer {
@@ -77,7 +78,16 @@ impl Answer {
     /// # Errors
     /// [`Error::Unreadable`] for what is no reply, [`Error::Refused`] for one that says that the query failed.
     pub fn reply(&self) -> Result<Reply<'_>, Error> {
-        reply::parse(&self.body).map_err(|it| it.answering(&self.asked))
+        reply::parse(&self.body).map_err(|it| self.server.no_reply(self.asked.clone(), &it))
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("asked", &self.asked)
+            .field("bytes", &self.body.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -89,6 +99,28 @@ pub struct BuildInfo {
     pub version: String,
     /// The commit that it was built from.
     pub revision: String,
+}
+
+impl Shared {
+    /// What a server sends may be what was sent to it, so nothing of it is shown as it is.
+    fn no_reply(&self, asked: Asked, why: &NoReply) -> Error {
+        let shown = |text: &str| self.transport.without_secrets(text);
+        match why {
+            NoReply::Failed { .. } => Error::Refused {
+                asked,
+                status: 200,
+                message: shown(&why.to_string()),
+            },
+            NoReply::Unreadable(error) => Error::Unreadable {
+                asked,
+                source: shown(&error.to_string()).into(),
+            },
+            NoReply::NoText(error) => Error::Unreadable {
+                asked,
+                source: shown(&error.to_string()).into(),
+            },
+        }
+    }
 }
 
 impl Client {
@@ -216,7 +248,10 @@ impl Client {
             Dialect::Loki => {
                 let request = request(&path, &[], what);
                 let body = self.0.transport.send(&request).await?;
-                serde_json::from_slice(&body).map_err(|it| self.unreadable(&request, it))
+                serde_json::from_slice(&body).map_err(|it| {
+                    let asked = self.0.transport.asked(&request);
+                    self.0.no_reply(asked, &NoReply::Unreadable(it))
+                })
             }
         }
     }
@@ -234,7 +269,8 @@ impl Client {
         self.0.transport.send(&request).await.map(drop)
     }
 
-    fn check(&self, query: &str) -> Result<(), Error> {
+    /// Whether a query can be sent at all.
+    pub(crate) fn check(&self, query: &str) -> Result<(), Error> {
         let why = match self.0.dialect {
             _ if query.trim().is_empty() => "it is empty".to_owned(),
             Dialect::Loki => match crate::loki::check(query) {
@@ -261,6 +297,7 @@ impl Client {
         Ok(Answer {
             asked: self.0.transport.asked(&request),
             body,
+            server: Arc::clone(&self.0),
         })
     }
 
@@ -273,15 +310,7 @@ impl Client {
     ) -> Result<T, Error> {
         let request = request(path, parameters, what);
         let body = self.0.transport.send(&request).await?;
-        let asked = self.0.transport.asked(&request);
-        reply::data(&body).map_err(|it| it.answering(&asked))
-    }
-
-    fn unreadable(&self, request: &Request<'_>, error: serde_json::Error) -> Error {
-        Error::Unreadable {
-            asked: self.0.transport.asked(request),
-            source: error.into(),
-        }
+        reply::data(&body).map_err(|it| self.0.no_reply(self.0.transport.asked(&request), &it))
     }
 
     fn path(&self, endpoint: &str) -> String {

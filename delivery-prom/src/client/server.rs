@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Certificate, Url, redirect};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -206,8 +206,15 @@ impl Server {
         let mut secrets: Vec<SecretString> = self.headers.into_iter().map(|(_, value)| value).collect();
         match &self.login {
             Login::Nobody => {}
-            Login::Bearer(secret) | Login::Basic(_, secret) => secrets.push(secret.clone()),
+            Login::Bearer(secret) => secrets.push(secret.clone()),
+            Login::Basic(user, password) => {
+                secrets.push(password.clone());
+                secrets.extend(as_sent(&http, user, password));
+            }
         }
+        // They may be keys. Short ones are words that explain something.
+        let parameters = self.address.query_pairs().filter(|(_, value)| value.len() >= 8);
+        secrets.extend(parameters.map(|(_, value)| value.into_owned().into()));
         let transport = Transport {
             http,
             shown: shown(&self.address),
@@ -253,6 +260,17 @@ impl fmt::Debug for Server {
 /// A part of an address without its percent signs.
 fn decoded(part: &str) -> String {
     percent_decode_str(part).decode_utf8_lossy().into_owned()
+}
+
+/// A login as it stands in a header, which hides nothing.
+fn as_sent(http: &reqwest::Client, user: &str, password: &SecretString) -> Option<SecretString> {
+    let request = http
+        .get("http://localhost")
+        .basic_auth(user, Some(password.expose_secret()))
+        .build()
+        .ok()?;
+    let header = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
+    Some(header.strip_prefix("Basic ")?.into())
 }
 
 /// A value that HTTP allows, and that no log shows.

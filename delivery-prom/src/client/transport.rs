@@ -189,7 +189,7 @@ impl Transport {
     }
 
     /// Servers and proxies may send back what they got.
-    fn without_secrets(&self, text: &str) -> String {
+    pub(super) fn without_secrets(&self, text: &str) -> String {
         let secrets = self
             .secrets
             .iter()

@@ -14,7 +14,6 @@ pub use self::labels::Labels;
 pub use self::number::{Fresh, Pick};
 pub(crate) use self::wire::data;
 pub use self::wire::parse;
-use crate::error::{Asked, Error};
 
 /// A good answer to a query.
 #[derive(Clone, Debug)]
@@ -119,28 +118,6 @@ pub enum NoReply {
     /// It is a text with bytes that are not UTF-8.
     #[error("it is not the answer of a Prometheus")]
     NoText(#[source] std::str::Utf8Error),
-}
-
-impl NoReply {
-    /// The same as an answer to what was asked.
-    pub(crate) fn answering(self, asked: &Asked) -> Error {
-        let asked = asked.clone();
-        match self {
-            Self::Failed { kind, message } => Error::Refused {
-                asked,
-                status: 200,
-                message: crate::error::shortened(&format!("{kind}: {message}"), 300),
-            },
-            Self::Unreadable(source) => Error::Unreadable {
-                asked,
-                source: source.into(),
-            },
-            Self::NoText(source) => Error::Unreadable {
-                asked,
-                source: source.into(),
-            },
-        }
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use delivery_core::Timestamp;
 use delivery_core::analysis::{Baseline, Judge, Nothing, Range};
+use proptest::prelude::*;
 
 use super::*;
 
@@ -316,4 +317,67 @@ fn deep_nesting_is_an_error_and_no_overflow() {
     assert!(parse(body.as_bytes()).is_err());
     let ignored = format!(r#"{{"x":{}"#, "[".repeat(1_000_000));
     assert!(parse(ignored.as_bytes()).is_err());
+}
+
+proptest! {
+    /// Bytes that nobody would send.
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        look_through(&bytes);
+    }
+
+    /// Answers in which some bytes were changed, doubled or lost.
+    #[test]
+    fn a_damaged_answer_is_read_or_refused(
+        which in 0..WHOLE.len(),
+        damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3_u8), 1..6),
+    ) {
+        let mut bytes = WHOLE[which].as_bytes().to_vec();
+        for (at, byte, how) in damage {
+            let at = at.index(bytes.len());
+            match how {
+                0 => bytes[at] = byte,
+                1 => bytes.insert(at, byte),
+                _ => { bytes.remove(at); }
+            }
+        }
+        look_through(&bytes);
+    }
+
+    /// What is put into a reply comes out of it.
+    #[test]
+    fn numbers_come_out_as_they_went_in(value: f64, millis in 0_u64..4_000_000_000_000) {
+        let point = format!("[{}.{:03},\"{value}\"]", millis / 1_000, millis % 1_000);
+        let body = body("scalar", &point);
+        let Data::Scalar(point) = parse(body.as_bytes()).unwrap().data else { panic!("no scalar") };
+        prop_assert_eq!(point.at.as_millis(), millis);
+        prop_assert!(point.value.to_bits() == value.to_bits() || value.is_nan() && point.value.is_nan());
+    }
+}
+
+const WHOLE: [&str; 5] = [
+    r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{"a":"b\n","le":"+Inf"},"value":[1435781451.781,"1.5e-02"]}]},"warnings":["w"]}"#,
+    r#"{"status":"success","data":{"resultType":"matrix","result":[{"metric":{"a":"b"},"values":[[1435781430.781,"1"],[1435781445.781,"NaN"]]}]}}"#,
+    r#"{"status":"success","data":{"result":[{"metric":{},"histogram":[1,{"count":"5","buckets":[[0,"0.5","1","5"]]}]}],"resultType":"vector"}}"#,
+    r#"{"status":"error","errorType":"bad_data","error":"invalid parameter \"query\": 1:5: parse error"}"#,
+    r#"{"status":"success","data":{"resultType":"scalar","result":[1435781451.781,"42"]},"infos":null}"#,
+];
+
+/// Reads everything that can be read of an answer.
+fn look_through(bytes: &[u8]) {
+    let Ok(reply) = parse(bytes) else { return };
+    for pick in [Pick::One, Pick::Last, Pick::Sum, Pick::Worst] {
+        let fresh = Fresh {
+            now: NOW,
+            max_age: Some(Duration::from_secs(60)),
+        };
+        let number = reply.number(pick, &AT_LEAST_99, fresh);
+        assert!(number.is_ok_and(|it| !it.is_nan()) || reply.number(pick, &AT_LEAST_99, fresh).is_err());
+    }
+    let _ = format!("{reply:?}");
+    if let Data::Matrix(tracks) = &reply.data {
+        for track in tracks {
+            let _ = (track.points(), track.labels.map(), track.labels.get("a"));
+        }
+    }
 }

@@ -27,6 +27,7 @@ mod parse;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use delivery_core::time::PromDuration;
@@ -46,7 +47,7 @@ use self::escape::Context;
 /// assert_eq!(template.render(&filling)?, r#"sum(rate(requests{app="web"}[1m]))"#);
 ///
 /// let error = Template::parse("rate({{ targt }}[1m])").unwrap_err();
-/// assert!(error.to_string().starts_with("`targt` at offset 5 is unknown"));
+/// assert!(error.to_string().starts_with("`targt` at offset 8 is unknown"));
 /// # Ok::<(), delivery_prom::template::TemplateError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,6 +171,14 @@ impl Template {
             )
         };
         self.parts.iter().any(interval)
+    }
+}
+
+impl FromStr for Template {
+    type Err = TemplateError;
+
+    fn from_str(text: &str) -> Result<Self, TemplateError> {
+        Self::parse(text)
     }
 }
 

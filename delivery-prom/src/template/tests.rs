@@ -103,14 +103,14 @@ fn names_mean_themselves_wherever_they_stand() {
     };
     for (text, query) in [
         (r#"x{a="{{ target }}"}"#, r#"x{a="a.b\"c\\d`"}"#),
-        (r#"x{a!='{{ target }}'}"#, r#"x{a!='a.b"c\\d`'}"#),
+        (r"x{a!='{{ target }}'}", r#"x{a!='a.b"c\\d`'}"#),
         (r#"x{a=~"{{ target }}-.*"}"#, r#"x{a=~"a\\.b\"c\\\\d`-.*"}"#),
         (r#"x{a !~ "x\"{{ target }}"}"#, r#"x{a !~ "x\"a\\.b\"c\\\\d`"}"#),
         (
-            r##"x{a=~"y"} # "=~
-            + x{b="{{ target }}"}"##,
-            r##"x{a=~"y"} # "=~
-            + x{b="a.b\"c\\d`"}"##,
+            r#"x{a=~"y"} # "=~
+            + x{b="{{ target }}"}"#,
+            r#"x{a=~"y"} # "=~
+            + x{b="a.b\"c\\d`"}"#,
         ),
         (r#"{a="b"} |~ "{{ target }}""#, r#"{a="b"} |~ "a\\.b\"c\\\\d`""#),
         (
