@@ -23,7 +23,7 @@ use delivery_prom::rules::{Finding, Pace, check};
 #[derive(Parser)]
 #[command(name = "check-rules")]
 struct Arguments {
-    /// Rules files, PrometheusRule manifests, promtail or Helm values in YAML; Alloy as `.alloy` or `.river`
+    /// Rules files and manifests (`PrometheusRule`), promtail or Helm values in YAML; Alloy as `.alloy` or `.river`
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// How long a canary stays at one weight: the analysis interval

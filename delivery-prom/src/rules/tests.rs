@@ -16,6 +16,11 @@ fn rule(expr: &str, rest: &str) -> String {
     text
 }
 
+/// The same lines, two columns to the right.
+fn indented(text: &str) -> String {
+    text.lines().flat_map(|it| ["  ", it, "\n"]).collect()
+}
+
 /// Line and lint of each finding.
 fn found(file: &str, text: &str) -> Vec<(u64, Lint)> {
     check(file, text, &Pace::default())
@@ -311,7 +316,7 @@ fn rules_are_found_in_files_manifests_lists_and_among_other_documents() {
     let lines: Vec<u64> = found("a.yaml", &documents).iter().map(|it| it.0).collect();
     assert_eq!(lines, [11, 20]);
 
-    let indented: String = manifest.lines().map(|it| format!("  {it}\n")).collect();
+    let indented = indented(&manifest);
     let list = format!("kind: List\nitems:\n- {}", indented.trim_start());
     assert_eq!(found("a.yaml", &list), [(10, Lint::SumsEverything)]);
 }
@@ -402,11 +407,7 @@ fn a_drop_stage_that_cannot_match_is_reported() {
             true,
         ),
     ] {
-        let text: String = [JSON, stage]
-            .concat()
-            .lines()
-            .map(|it| format!("  {it}\n"))
-            .collect();
+        let text = indented(&[JSON, stage].concat());
         let found = found("a.yaml", &format!("pipeline_stages:\n{text}"));
         let lints: Vec<Lint> = found.iter().map(|it| it.1).collect();
         let expected: &[Lint] = if never { &[Lint::DropNeverMatches] } else { &[] };

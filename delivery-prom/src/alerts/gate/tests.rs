@@ -49,8 +49,12 @@ async fn server(alert: &str) -> MockServer {
     server
 }
 
-fn gate(server: &MockServer) -> AlertGate {
-    let client = Server::new(&server.uri()).unwrap().timeout(Duration::from_secs(2)).client().unwrap();
+fn gate(uri: &str) -> AlertGate {
+    let client = Server::new(uri)
+        .unwrap()
+        .timeout(Duration::from_secs(2))
+        .client()
+        .unwrap();
     AlertGate::new("alerts", Policy::watching(["Errors"]), client, Arc::new(Noon))
 }
 
@@ -77,9 +81,13 @@ async fn yes(gate: &AlertGate, kind: GateKind) -> bool {
 
 #[tokio::test]
 async fn only_a_firing_alert_rolls_back_and_only_silence_goes_on() {
-    for (alert, goes_on, rolls_back) in [("none", true, false), ("pending", false, false), ("firing", false, true)] {
+    for (alert, goes_on, rolls_back) in [
+        ("none", true, false),
+        ("pending", false, false),
+        ("firing", false, true),
+    ] {
         let server = server(alert).await;
-        let gate = gate(&server).starting(&v2(), Start::At(NOON.before(Duration::from_secs(3600))));
+        let gate = gate(&server.uri()).starting(&v2(), Start::At(NOON.before(Duration::from_secs(3600))));
         for kind in GateKind::ALL {
             let expected = match kind {
                 GateKind::Rollback => rolls_back,
@@ -95,23 +103,29 @@ async fn only_a_firing_alert_rolls_back_and_only_silence_goes_on() {
 #[tokio::test]
 async fn being_asked_to_begin_is_the_beginning() {
     let server = server("firing").await;
-    let gate = gate(&server);
+    let gate = gate(&server.uri());
     assert_eq!(gate.start(&v2()), None);
     assert!(yes(&gate, GateKind::ConfirmRollout).await);
     assert_eq!(gate.start(&v2()), Some(Start::At(NOON)));
-    assert!(yes(&gate, GateKind::ConfirmTrafficIncrease).await, "the alert is older than the rollout");
+    assert!(
+        yes(&gate, GateKind::ConfirmTrafficIncrease).await,
+        "the alert is older than the rollout"
+    );
     assert!(!yes(&gate, GateKind::Rollback).await);
 }
 
 #[tokio::test]
 async fn a_gate_that_was_restarted_holds_unless_it_is_told_when_the_rollout_began() {
     let server = server("firing").await;
-    let restarted = gate(&server);
-    assert!(!yes(&restarted, GateKind::Rollback).await, "the alert may be older");
+    let restarted = gate(&server.uri());
+    assert!(
+        !yes(&restarted, GateKind::Rollback).await,
+        "the alert may be older"
+    );
     assert!(!yes(&restarted, GateKind::ConfirmTrafficIncrease).await);
     assert_eq!(restarted.start(&v2()), Some(Start::Before(NOON)));
 
-    let told = gate(&server).starting(&v2(), Start::At(NOON.before(Duration::from_secs(3600))));
+    let told = gate(&server.uri()).starting(&v2(), Start::At(NOON.before(Duration::from_secs(3600))));
     assert!(yes(&told, GateKind::Rollback).await);
 }
 
@@ -129,18 +143,29 @@ async fn a_start_is_stored_as_text_and_read_back() {
 #[tokio::test]
 async fn gates_of_other_names_are_handed_on_or_refused() {
     let server = server("none").await;
-    let error = asked(&gate(&server), GateKind::ConfirmPromotion, "boss").await.unwrap_err();
-    assert_eq!((error.fault, error.to_string().as_str()), (Fault::Permanent, "asking the gate `boss`"));
-    let both = gate(&server).others(Arc::new(Open));
-    assert_eq!(asked(&both, GateKind::ConfirmPromotion, "boss").await.unwrap(), Answer::Approved);
+    let error = asked(&gate(&server.uri()), GateKind::ConfirmPromotion, "boss")
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.fault, error.to_string().as_str()),
+        (Fault::Permanent, "asking the gate `boss`")
+    );
+    let both = gate(&server.uri()).others(Arc::new(Open));
+    assert_eq!(
+        asked(&both, GateKind::ConfirmPromotion, "boss").await.unwrap(),
+        Answer::Approved
+    );
 }
 
 #[tokio::test]
 async fn a_server_that_cannot_be_asked_approves_nothing() {
-    let server = server("none").await;
-    let (gate, uri) = (gate(&server), server.uri());
-    drop(server);
-    for kind in GateKind::ALL {
+    let free = std::net::TcpListener::bind(("127.0.0.1", 0))
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let uri = format!("http://{free}");
+    let gate = gate(&uri);
+    for kind in [GateKind::Rollback, GateKind::ConfirmPromotion] {
         let error = asked(&gate, kind, "alerts").await.unwrap_err();
         assert!(matches!(error.fault, Fault::Transient { .. }), "{error:?}");
         assert!(error.source.to_string().contains(&uri), "{}", error.source);
@@ -150,7 +175,7 @@ async fn a_server_that_cannot_be_asked_approves_nothing() {
 #[tokio::test]
 async fn it_keeps_the_contract_of_an_approver() {
     let server = server("none").await;
-    let it = gate(&server);
+    let it = gate(&server.uri());
     for gate in it.gates() {
         let question = GateQuestion {
             gate: &gate,
@@ -159,6 +184,7 @@ async fn it_keeps_the_contract_of_an_approver() {
             checks: Checks::default(),
             key: "v2/7",
         };
-        contract::approver(&it, &question, async || {}).await.unwrap();
+        let wait = async || tokio::time::sleep(Duration::from_millis(10)).await;
+        contract::approver(&it, &question, wait).await.unwrap();
     }
 }
