@@ -163,25 +163,21 @@ fn slow(rule: &Alerting, pace: &Pace) -> Option<Finding> {
         1 => String::from("by then the canary has moved on"),
         _ => format!("by then the canary has moved {steps} steps"),
     };
-    let why = if delay >= range {
-        format!(
-            "it fires {} after the cause at the earliest (`for` {}, evaluated every {}, scraped every {})",
-            written(delay),
-            written(rule.hold),
-            written(evaluation),
-            written(pace.scrape)
-        )
-    } else {
-        format!("it looks back over {}", written(range))
-    };
+    let mut why = format!(
+        "it fires {} after the cause at the earliest (`for` {}, evaluated every {}, scraped every {})",
+        written(delay),
+        written(rule.hold),
+        written(evaluation),
+        written(pace.scrape)
+    );
+    if !range.is_zero() {
+        why = format!("{why} and looks back over {}", written(range));
+    }
     Some(finding(
         rule,
         rule.line,
         Lint::SlowAlert,
-        format!(
-            "{why}, and an analysis step takes {}: {moved}",
-            written(pace.step)
-        ),
+        format!("{why}; an analysis step takes {}: {moved}", written(pace.step)),
         format!(
             "stay at each weight for at least {}, or shorten `for` and the range to what fits into a step",
             written(needed)

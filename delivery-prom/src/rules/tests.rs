@@ -254,9 +254,9 @@ fn an_alert_must_come_within_a_step() {
     let slow = &check("a.yaml", &text, &pace).unwrap()[0];
     assert_eq!(
         slow.to_string(),
-        "a.yaml:5: rule `A` of group `g`: it looks back over 5m, and an analysis step takes 1m: by then the canary has \
-         moved 5 steps; stay at each weight for at least 5m, or shorten `for` and the range to what fits into a step \
-         [slow-alert]"
+        "a.yaml:5: rule `A` of group `g`: it fires 2m30s after the cause at the earliest (`for` 2m, evaluated every 15s, \
+         scraped every 15s) and looks back over 5m; an analysis step takes 1m: by then the canary has moved 5 steps; stay \
+         at each weight for at least 5m, or shorten `for` and the range to what fits into a step [slow-alert]"
     );
     let patient = Pace {
         step: Duration::from_secs(300),
