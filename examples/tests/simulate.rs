@@ -9,7 +9,7 @@ use serde_json::Value;
 // Stories
 
 /// A shipped scenario, its exit status, and what is told of it.
-const TOLD: [(&str, i32, &[&str]); 11] = [
+const TOLD: [(&str, i32, &[&str]); 12] = [
     (
         "ab-test-gate",
         0,
@@ -23,6 +23,15 @@ const TOLD: [(&str, i32, &[&str]); 11] = [
         "blue-green",
         0,
         &["6m30s  Progressing       0/100", "Succeeded: revision v2"],
+    ),
+    (
+        "canary-crashes",
+        2,
+        &[
+            "2m35s  Progressing       100/0        failed 1   the canary serves nothing: its traffic waits at the primary",
+            "7m35s  RollingBack",
+            "0 answered with an error, 0 lost",
+        ],
     ),
     (
         "canary-errors",
@@ -179,6 +188,26 @@ fn what_does_not_fit_is_told_with_its_line_and_field() {
         &[
             "file.yaml:3:42: plan.strategy.canary.maxWeigth: unknown field `maxWeigth`, expected one of `stepWeight`, `maxWeight`",
             "file.yaml:4:14: plan.threshold: string \"many\" does not fit here, expected a whole number, 0 or more",
+        ],
+    );
+}
+
+#[test]
+fn a_metric_without_a_judge_or_with_a_misspelt_one_is_told() {
+    refused(
+        "plan:
+           strategy:
+             canary: { stepWeight: 10 }
+           metrics:
+             - { name: speed, tresholdRange: { max: 5 } }
+             - { name: size }
+             - { name: weight, threshold: 5, baseline: { maxRatio: 2 } }
+         scenario:
+           primary: v1",
+        &[
+            "file.yaml:5:37: plan.metrics[0].tresholdRange: unknown field `tresholdRange`, expected one of",
+            "file.yaml:6:7: plan.metrics[1]: metric `size` has no judge (expected one of thresholdRange, threshold, baseline)",
+            "file.yaml:7:7: plan.metrics[2]: metric `weight` has threshold and baseline (expected one of",
         ],
     );
 }

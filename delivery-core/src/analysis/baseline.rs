@@ -3,20 +3,27 @@
 use alloc::format;
 use alloc::string::String;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Judged, Nothing, Sample};
 
 /// The canary may be worse than the primary by so much and no more.
 ///
 /// Of counts the error rates in percent are compared (smaller is better), of histograms the quantiles `quantile`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Baseline {
     /// The largest good ratio, worse side over better: with 1.2 the canary may be 20 % worse. At least 1.
+    #[serde(default)]
     pub max_ratio: Option<f64>,
     /// The largest good difference in the metric's unit. Not negative.
+    #[serde(default)]
     pub max_difference: Option<f64>,
     /// Whether a larger number is better, as of a success rate. Of counts and histograms smaller is better.
+    #[serde(default)]
     pub higher_is_better: bool,
-    /// Which quantile of a histogram is compared, `0.0..=1.0`.
+    /// Which quantile of a histogram is compared, `0.0..=1.0`; default 0.99.
+    #[serde(default = "super::default_quantile")]
     pub quantile: f64,
 }
 

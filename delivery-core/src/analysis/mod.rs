@@ -38,6 +38,10 @@ pub struct Metric {
     pub judge: Judge,
 }
 
+const fn default_quantile() -> f64 {
+    0.99
+}
+
 /// Who judges a metric.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Judge {
@@ -75,7 +79,7 @@ pub struct Memory(pub Vec<f64>);
 
 /// What one metric said in one round.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Evidence {
     /// The metric's name.
     pub metric: String,
@@ -166,7 +170,7 @@ pub enum Act {
 
 /// What has gone wrong in a run so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Checks {
     /// Failed checks of the whole run.
     pub failed: u32,

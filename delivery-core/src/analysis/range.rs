@@ -3,18 +3,24 @@
 use alloc::format;
 use alloc::string::String;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Judged, Nothing, Sample};
 
 /// A number within fixed bounds; a bound itself is inside.
 ///
 /// Of counts the success rate in percent is judged, of a histogram the quantile `quantile`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Range {
     /// The smallest good value, in the metric's unit.
+    #[serde(default)]
     pub min: Option<f64>,
     /// The largest good value, in the metric's unit.
+    #[serde(default)]
     pub max: Option<f64>,
-    /// Which quantile of a histogram is judged, `0.0..=1.0`.
+    /// Which quantile of a histogram is judged, `0.0..=1.0`; default 0.99.
+    #[serde(default = "super::default_quantile")]
     pub quantile: f64,
 }
 

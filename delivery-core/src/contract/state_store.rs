@@ -209,6 +209,7 @@ fn states() -> Vec<State> {
         entered: Timestamp::from_millis(1_777_000_000_000),
         due: None,
         traffic: Traffic::Split(Weight::ZERO),
+        withheld: false,
         steady: Some(Timestamp::from_millis(LARGE)),
         scale: Some(Scale::Pods(u32::MAX)),
         promoting: true,

@@ -4,6 +4,7 @@
 //! A [`Spec`] says what is wanted, in the words of the field; [`Spec::compile`] makes the [`Plan`] or reports everything
 //! that is wrong with it at once. A plan that exists is a plan that can work.
 
+mod metric;
 mod problem;
 mod spec;
 mod strategy;
@@ -17,10 +18,9 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::metric::{JudgeSpec, MetricSpec};
 pub use self::problem::{Flaw, PlanError, PlanErrors, Warning};
-pub use self::spec::{
-    AbTest, Affinity, BlueGreen, Canary, GateSpec, JudgeSpec, MetricSpec, MirrorFirst, Spec, Strategy,
-};
+pub use self::spec::{AbTest, Affinity, BlueGreen, Canary, GateSpec, MirrorFirst, Spec, Strategy};
 pub use self::timetable::{Row, Timetable};
 use crate::analysis::{Budget, Metric};
 use crate::revision::Revision;

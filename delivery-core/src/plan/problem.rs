@@ -32,6 +32,8 @@ impl Error for PlanError {}
 pub enum Flaw {
     /// A weight is not more than the one before it.
     NotRising,
+    /// A weight on the way back is not less than the one before it.
+    NotFalling,
     /// There is no step that would ever move traffic or end the analysis.
     NoStep,
     /// A number is outside its range.
@@ -52,6 +54,7 @@ impl fmt::Display for Flaw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotRising => "does not rise",
+            Self::NotFalling => "does not fall",
             Self::NoStep => "never leads anywhere",
             Self::OutOfRange => "is out of range",
             Self::Unreachable => "can never be reached",

@@ -9,11 +9,12 @@ use alloc::format;
 
 use serde::{Deserialize, Serialize};
 
+use super::metric::{self, MetricSpec};
 use super::problem::Problems;
 use super::{
     Capabilities, Flaw, Gate, GateKind, MatchRule, Plan, PlanErrors, ReadyShare, Step, Warning, strategy,
 };
-use crate::analysis::{Act, Baseline, Budget, Judge, Metric, OnNothing, Range};
+use crate::analysis::{Act, Budget, OnNothing};
 use crate::revision::Revision;
 
 /// A rollout as it is written, in YAML or JSON; field names in camel case.
@@ -180,94 +181,6 @@ const fn day() -> Duration {
 /// A gate as it is written: as [`Gate`].
 pub type GateSpec = Gate;
 
-/// A metric as it is written.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct MetricSpec {
-    /// What it is called; unique.
-    pub name: String,
-    /// What the metric source asks for; none for a source that knows the name.
-    #[serde(default)]
-    pub query: Option<String>,
-    /// How far a measurement looks back, at most into the present weight. Default: the interval.
-    #[serde(default, with = "crate::time::written::option")]
-    pub window: Option<Duration>,
-    /// Fewer requests than this are too few to judge.
-    #[serde(default)]
-    pub min_sample: u64,
-    /// Who judges it.
-    #[serde(flatten)]
-    pub judge: JudgeSpec,
-}
-
-impl MetricSpec {
-    /// A metric that is at least so much.
-    pub fn at_least(name: &str, min: f64) -> Self {
-        Self::ranged(name, Some(min), None)
-    }
-
-    /// A metric that is at most so much.
-    pub fn at_most(name: &str, max: f64) -> Self {
-        Self::ranged(name, None, Some(max))
-    }
-
-    fn ranged(name: &str, min: Option<f64>, max: Option<f64>) -> Self {
-        let judge = JudgeSpec::Range {
-            min,
-            max,
-            quantile: quantile(),
-        };
-        Self {
-            name: String::from(name),
-            query: None,
-            window: None,
-            min_sample: 0,
-            judge,
-        }
-    }
-}
-
-/// Who judges a metric, as it is written.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum JudgeSpec {
-    /// Within bounds, which are good themselves: Flagger's `thresholdRange`.
-    #[serde(rename = "thresholdRange", alias = "range", rename_all = "camelCase")]
-    Range {
-        /// The smallest good value.
-        #[serde(default)]
-        min: Option<f64>,
-        /// The largest good value.
-        #[serde(default)]
-        max: Option<f64>,
-        /// Which quantile of a histogram; default 0.99.
-        #[serde(default = "quantile")]
-        quantile: f64,
-    },
-    /// Flagger's older bound: the least for `request-success-rate`, the most for anything else.
-    Threshold(f64),
-    /// Against the primary.
-    #[serde(rename_all = "camelCase")]
-    Baseline {
-        /// The largest good ratio, worse over better; at least 1.
-        #[serde(default)]
-        max_ratio: Option<f64>,
-        /// The largest good difference; not negative.
-        #[serde(default)]
-        max_difference: Option<f64>,
-        /// Whether a larger number is better.
-        #[serde(default)]
-        higher_is_better: bool,
-        /// Which quantile of a histogram; default 0.99.
-        #[serde(default = "quantile")]
-        quantile: f64,
-    },
-}
-
-const fn quantile() -> f64 {
-    0.99
-}
-
 impl Spec {
     /// A spec with this strategy, and the defaults for everything else.
     pub const fn new(strategy: Strategy) -> Self {
@@ -302,9 +215,9 @@ impl Spec {
         self.check_durations(&mut problems);
         self.check_budget(&mut problems);
         self.check_gates(&mut problems);
-        let metrics = self.metrics(&mut problems);
+        let metrics = metric::compile(&self.metrics, self.interval, &mut problems);
         let list = strategy::steps(self, can, &mut problems);
-        strategy::check(&list.steps, can, &mut problems);
+        strategy::check(&self.strategy, &list.steps, can, &mut problems);
         if metrics.is_empty() && !self.skip_analysis {
             problems.warn(
                 "metrics",
@@ -445,127 +358,6 @@ impl Spec {
             }
             if gate.every == 0 {
                 problems.error(format!("gates[{at}].every"), Flaw::OutOfRange, 0, "at least 1");
-            }
-        }
-    }
-
-    fn metrics(&self, problems: &mut Problems) -> Vec<Metric> {
-        let mut metrics = Vec::with_capacity(self.metrics.len());
-        for (at, metric) in self.metrics.iter().enumerate() {
-            let path = format!("metrics[{at}]");
-            if metric.name.is_empty() {
-                problems.error(
-                    format!("{path}.name"),
-                    Flaw::Name,
-                    "an empty text",
-                    "give the metric a name",
-                );
-            } else if self.metrics.iter().take(at).any(|it| it.name == metric.name) {
-                problems.error(
-                    format!("{path}.name"),
-                    Flaw::Name,
-                    &metric.name,
-                    "two metrics need two names",
-                );
-            }
-            let window = metric.window.unwrap_or(self.interval);
-            if window.is_zero() {
-                problems.error(
-                    format!("{path}.window"),
-                    Flaw::OutOfRange,
-                    "0s",
-                    "more than nothing, e.g. 1m",
-                );
-            }
-            if window > self.interval {
-                let text = format!(
-                    "looks back {window:?}, further than the interval of {:?}: it is cut to the time at the present weight",
-                    self.interval
-                );
-                problems.warn(format!("{path}.window"), text);
-            }
-            let judge = metric.judge.compile(&path, &metric.name, problems);
-            metrics.push(Metric {
-                name: metric.name.clone(),
-                query: metric.query.clone(),
-                window,
-                min_sample: metric.min_sample,
-                judge,
-            });
-        }
-        metrics
-    }
-}
-
-impl JudgeSpec {
-    fn compile(&self, path: &str, metric: &str, problems: &mut Problems) -> Judge {
-        let mut number = |name: &str, value: Option<f64>, least: f64, most: f64, remedy: &str| {
-            if let Some(value) = value.filter(|it| !(least..=most).contains(it)) {
-                problems.error(format!("{path}.{name}"), Flaw::OutOfRange, value, remedy);
-            }
-        };
-        match *self {
-            Self::Range { min, max, quantile } => {
-                number("thresholdRange.min", min, f64::MIN, f64::MAX, "a finite number");
-                number("thresholdRange.max", max, f64::MIN, f64::MAX, "a finite number");
-                number("thresholdRange.quantile", Some(quantile), 0.0, 1.0, "from 0 to 1");
-                if let (Some(min), Some(max)) = (min, max)
-                    && min > max
-                {
-                    let remedy = format!("nothing is at least {min} and at most {max}: exchange them");
-                    problems.error(format!("{path}.thresholdRange"), Flaw::Contradiction, min, remedy);
-                }
-                if min.is_none() && max.is_none() {
-                    problems.warn(format!("{path}.thresholdRange"), "no bound: any number is good");
-                }
-                Judge::Range(Range { min, max, quantile })
-            }
-            Self::Threshold(threshold) => {
-                number(
-                    "threshold",
-                    Some(threshold),
-                    f64::MIN,
-                    f64::MAX,
-                    "a finite number",
-                );
-                Judge::Range(Range::legacy(metric, threshold))
-            }
-            Self::Baseline {
-                max_ratio,
-                max_difference,
-                higher_is_better,
-                quantile,
-            } => {
-                number(
-                    "baseline.maxRatio",
-                    max_ratio,
-                    1.0,
-                    f64::MAX,
-                    "at least 1: 1.2 allows 20 % worse",
-                );
-                number(
-                    "baseline.maxDifference",
-                    max_difference,
-                    0.0,
-                    f64::MAX,
-                    "0 or more",
-                );
-                number("baseline.quantile", Some(quantile), 0.0, 1.0, "from 0 to 1");
-                if max_ratio.is_none() && max_difference.is_none() {
-                    let remedy = "write maxRatio, maxDifference or both";
-                    problems.error(
-                        format!("{path}.baseline"),
-                        Flaw::Contradiction,
-                        "no bound",
-                        remedy,
-                    );
-                }
-                Judge::Baseline(Baseline {
-                    max_ratio,
-                    max_difference,
-                    higher_is_better,
-                    quantile,
-                })
             }
         }
     }

@@ -51,7 +51,9 @@ pub(super) fn steps(spec: &Spec, can: &Capabilities, problems: &mut Problems) ->
                 iterated: false,
             }
         }
-        Strategy::Canary(canary) if can.weights() => self::canary(spec, canary, None, problems),
+        Strategy::Canary(canary) if can.weights() => {
+            self::canary(spec, canary, "strategy.canary", None, problems)
+        }
         Strategy::MirrorFirst(first) if can.weights() => mirror_first(spec, first, can, problems),
         Strategy::Canary(_) | Strategy::MirrorFirst(_) => {
             problems.warn(
@@ -89,12 +91,7 @@ pub(super) fn steps(spec: &Spec, can: &Capabilities, problems: &mut Problems) ->
 }
 
 /// Rising weights, a round at each, promotion after the last.
-fn canary(spec: &Spec, canary: &Canary, mirror: Option<Weight>, problems: &mut Problems) -> List {
-    let path = if mirror.is_some() {
-        "strategy.mirrorFirst.canary"
-    } else {
-        "strategy.canary"
-    };
+fn canary(spec: &Spec, canary: &Canary, path: &str, mirror: Option<Weight>, problems: &mut Problems) -> List {
     let weights = weights(canary, path, problems);
     let mut steps = opening(spec);
     steps.extend(gates(spec, GateKind::ConfirmTrafficIncrease, 1));
@@ -141,7 +138,8 @@ fn mirror_first(spec: &Spec, first: &MirrorFirst, can: &Capabilities, problems: 
     canary(
         spec,
         &first.canary,
-        Some(share.unwrap_or(Weight::WHOLE)),
+        "strategy.mirrorFirst.canary",
+        share,
         problems,
     )
 }
@@ -350,13 +348,21 @@ fn stepped(step: Option<f64>, max: Option<Weight>, path: &str, problems: &mut Pr
 }
 
 /// Whether the steps make sense in this order, and the router can do them.
-pub(super) fn check(steps: &[Step], can: &Capabilities, problems: &mut Problems) {
+pub(super) fn check(strategy: &Strategy, steps: &[Step], can: &Capabilities, problems: &mut Problems) {
+    // What is wrong with a step is told where its author wrote it.
+    let path = |at: usize| match strategy {
+        Strategy::Steps(_) => format!("strategy.steps[{at}]"),
+        Strategy::Canary(_) => String::from("strategy.canary"),
+        Strategy::BlueGreen(_) => String::from("strategy.blueGreen"),
+        Strategy::AbTest(_) => String::from("strategy.abTest"),
+        Strategy::MirrorFirst(_) => String::from("strategy.mirrorFirst"),
+    };
     let mut order = Order::default();
     for (at, step) in steps.iter().enumerate() {
-        order.meet(step, &format!("steps[{at}]"), can, problems);
+        order.meet(step, &path(at), can, problems);
     }
     if problems.errors.is_empty() {
-        order.end(steps, problems);
+        order.end(&path(steps.len().saturating_sub(1)), problems);
     }
 }
 
@@ -460,7 +466,7 @@ impl Order {
             Step::Return { weight, .. } => {
                 if *weight >= self.weight {
                     let remedy = format!("less than the {} before it", self.weight);
-                    problems.error(path, Flaw::NotRising, weight, remedy);
+                    problems.error(path, Flaw::NotFalling, weight, remedy);
                 }
                 granular(*weight, path, can, problems);
                 self.weight = *weight;
@@ -469,18 +475,17 @@ impl Order {
         }
     }
 
-    fn end(&self, steps: &[Step], problems: &mut Problems) {
-        let last = || format!("steps[{}]", steps.len().saturating_sub(1));
+    fn end(&self, last: &str, problems: &mut Problems) {
         if !self.promoted || !self.settled {
             let remedy = "end with promote and settle";
-            problems.error(last(), Flaw::NoStep, "the list", remedy);
+            problems.error(last, Flaw::NoStep, "the list", remedy);
         }
         if self.unjudged {
-            problems.warn(last(), "the last weight is promoted without having been analysed");
+            problems.warn(last, "the last weight is promoted without having been analysed");
         }
         if self.promoted && !self.analysed {
             problems.warn(
-                String::from("steps"),
+                "strategy",
                 "nothing is analysed: only readiness can stop a bad revision",
             );
         }

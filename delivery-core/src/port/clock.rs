@@ -15,15 +15,15 @@ use crate::time::Timestamp;
 /// use delivery_core::Timestamp;
 /// use delivery_core::port::Clock;
 ///
-/// struct Stopped;
+/// struct Watch;
 ///
-/// impl Clock for Stopped {
+/// impl Clock for Watch {
 ///     fn now(&self) -> Timestamp {
-///         Timestamp::from_millis(1_777_000_000_000)
+///         Timestamp::default().after(std::time::UNIX_EPOCH.elapsed().unwrap_or_default())
 ///     }
 /// }
 ///
-/// assert_eq!(Stopped.now(), Stopped.now());
+/// assert!(Watch.now() > Timestamp::from_millis(1_735_689_600_000), "2025 is over");
 /// ```
 pub trait Clock: Send + Sync {
     /// The present moment.

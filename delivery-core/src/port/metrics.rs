@@ -39,17 +39,20 @@ pub struct Measure<'a> {
 /// # Example
 /// ```
 /// use async_trait::async_trait;
+/// use delivery_core::Timestamp;
 /// use delivery_core::analysis::{Nothing, Sample};
 /// use delivery_core::port::{Measure, MetricSource, PortError};
 ///
-/// /// The free space of a disk, which somebody else writes down.
-/// struct DiskSpace(Option<f64>);
+/// /// The free space of a disk in percent, which somebody else writes down now and then.
+/// struct DiskSpace(Vec<(Timestamp, f64)>);
 ///
 /// #[async_trait]
 /// impl MetricSource for DiskSpace {
 ///     async fn measure(&self, ask: &Measure<'_>) -> Result<Sample, PortError> {
-///         Ok(match (ask.metric.name.as_str(), self.0) {
-///             ("disk-free", Some(percent)) => Sample::Value(percent),
+///         let within = |at: &Timestamp| ask.window.from <= *at && *at <= ask.window.to;
+///         let newest = self.0.iter().rev().find(|(at, _)| within(at));
+///         Ok(match (ask.metric.name.as_str(), newest) {
+///             ("disk-free", Some((_, percent))) => Sample::Value(*percent),
 ///             _ => Sample::Nothing(Nothing::NoData),
 ///         })
 ///     }

@@ -12,6 +12,9 @@ use crate::rollout::Notice;
 /// # Contract
 /// - `send` may be called again with the same notice: after a crash, after an error. The notice's id is stable, so that
 ///   a receiver can drop the repeat.
+/// - It answers within a bound of its own; a driver waits for it.
+/// - A notice's text may hold whatever a person or a gate wrote, line breaks too: an implementation makes it harmless in
+///   its own format.
 /// - An error keeps the notice in the outbox. It never holds a rollout.
 ///
 /// `contract::notifier` checks this for any implementation, as far as it can be seen from outside.

@@ -35,6 +35,7 @@ pub enum Saved {
 /// - What `save` has answered with [`Saved::Now`] is what the next `load` returns, crash or not.
 /// - A save that was cut off is there whole or not at all.
 /// - Compare-and-swap: of several saves over the same version, one is written and the others are [`Saved::Stale`].
+/// - Each call returns within a bound of its own; a driver waits for it.
 /// - Something that is no state is an error, permanent, and is left as it is.
 ///
 /// `contract::state_store` checks this for any implementation, crashes excepted. `rollout::stored` has the text of a

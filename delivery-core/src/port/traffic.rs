@@ -98,6 +98,7 @@ pub struct Cookie {
 ///   difference.
 /// - `observe` reports what is *in force*, not what was last asked for; `None` when nobody can tell.
 /// - What was applied is in force after a while, and stays so until something else is applied.
+/// - Each call returns within a bound of its own; a driver waits for it.
 /// - A future dropped half-way leaves something that a later `apply` repairs.
 /// - No request fails because the routing changes.
 ///

@@ -72,6 +72,7 @@ pub struct Pods {
 /// - The primary is not resized, and takes no size from the canary: a primary never ends up with no pods.
 /// - A revision that was wanted for the canary can be wanted for the primary as long as its rollout lasts, even if a
 ///   newer one has been pushed since.
+/// - Each call returns within a bound of its own; a driver waits for it.
 /// - `observe` reports what is, not what was last asked for.
 ///
 /// `contract::workload` checks this for any implementation, as far as it can be seen from outside.

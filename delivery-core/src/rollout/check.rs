@@ -3,7 +3,7 @@
 use alloc::string::String;
 
 use super::{Content, End, Observation, Outcome, Question, Reason, Reply, Run, State, enter, give_up, go};
-use crate::analysis::{self, Act, OnNothing, Round, Verdict};
+use crate::analysis::{self, Act, Evidence, OnNothing, Round, Verdict};
 use crate::plan::{Fallback, Gate, GateKind, Plan, Step};
 use crate::port::Answer;
 use crate::time::Timestamp;
@@ -249,10 +249,31 @@ fn passed(run: &Run, round: &Round, now: Timestamp) -> Run {
     }
 }
 
-/// After something bad: the rollback at once, where the plan says so, or the next interval.
-fn stop_or_go<'a>(plan: &Plan, state: &State, run: Run, reason: Reason, seen: &Observation) -> Outcome<'a> {
+/// A run after something failed that is no metric.
+pub(super) fn failed(run: Run, what: &str, why: &str) -> Run {
+    let evidence = Evidence {
+        metric: String::from(what),
+        verdict: Verdict::Fail,
+        value: None,
+        against: String::from(why),
+    };
+    Run {
+        checks: run.checks.failed(),
+        evidence: [evidence].into(),
+        ..run
+    }
+}
+
+/// After something bad: the rollback at once, where the plan says so or nothing is left to judge, or the next interval.
+pub(super) fn stop_or_go<'a>(
+    plan: &Plan,
+    state: &State,
+    run: Run,
+    reason: Reason,
+    seen: &Observation,
+) -> Outcome<'a> {
     match exhausted(plan, &run) {
-        Some(exhausted) if plan.budget.act == Act::AtOnce => {
+        Some(exhausted) if !run.promoting && (run.withheld || plan.budget.act == Act::AtOnce) => {
             let revision = run.revision.clone();
             give_up(&state.with(run), &revision, exhausted, End::Failed, seen)
         }

@@ -5,6 +5,10 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::readiness::{Readiness, readiness};
+use super::{End, Idle, Observation, Outcome, Reason, Run, Side, Stage, State, enter, give_up, go_and_tell};
+use crate::plan::Plan;
+
 /// An order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -46,4 +50,72 @@ impl fmt::Display for Order {
             Self::Retry => "retry",
         })
     }
+}
+
+/// Carries out a command, or records why it has no effect. Either way it is remembered.
+pub(super) fn obey<'a>(plan: &Plan, state: &State, command: &Command, seen: &Observation) -> Outcome<'a> {
+    let mut base = state.clone();
+    base.remember(&command.id);
+    let reason = |ignored: Option<&str>| Reason::Commanded {
+        order: alloc::format!("{}", command.order),
+        actor: command.actor.clone(),
+        ignored: ignored.map(String::from),
+    };
+    let ignored = |base: State, why: &str| go_and_tell(state, base, reason(Some(why)), seen);
+    match (command.order, &state.stage) {
+        (Order::Pause, _) => base.paused = Some(command.actor.clone()),
+        (Order::Resume | Order::Approve, Stage::Rollout(run)) if run.waits_for_approval() => {
+            base.paused = None;
+            base = base.with(Run {
+                approved: true,
+                due: Some(seen.now),
+                ..run.clone()
+            });
+        }
+        (Order::Resume, _) if state.paused.is_some() => base.paused = None,
+        (Order::Resume, _) => return ignored(base, "nothing is paused"),
+        (Order::Approve, _) => return ignored(base, "nothing waits for an approval"),
+        (Order::Promote | Order::Abort, Stage::Rollout(run)) if run.promoting => {
+            return ignored(base, "the primary is taking the revision already");
+        }
+        (Order::Promote, Stage::Rollout(run)) => {
+            let ready = run.scale.is_some() && readiness(plan, state, seen, Side::Canary) == Readiness::Ready;
+            let Some(at) = plan.promote_step() else {
+                return ignored(base, "the plan has no promotion");
+            };
+            if run.checks.exhausted(&plan.budget).is_some() {
+                return ignored(base, "the failure budget is exhausted");
+            }
+            if !ready || seen.target.as_ref() != Some(&run.revision) {
+                return ignored(base, "the canary was not observed ready on the wanted revision");
+            }
+            base.paused = None;
+            return enter(plan, &base, run, at, reason(None), seen);
+        }
+        (Order::Abort, Stage::Rollout(run)) => {
+            base.paused = None;
+            return give_up(&base, &run.revision, reason(None), End::Failed, seen);
+        }
+        (Order::Promote | Order::Abort, Stage::Bootstrap(_) | Stage::Idle(_) | Stage::Retreat(_)) => {
+            return ignored(base, "nothing is being rolled out");
+        }
+        (
+            Order::Retry,
+            Stage::Idle(Idle::Failed {
+                why, serving, checks, ..
+            }),
+        ) => {
+            let again = Idle::Failed {
+                refused: None,
+                why: why.clone(),
+                serving: *serving,
+                checks: *checks,
+            };
+            base.stage = Stage::Idle(again);
+        }
+        (Order::Retry, Stage::Bootstrap(_) | Stage::Idle(_) | Stage::Rollout(_) | Stage::Retreat(_)) => {
+            return ignored(base, "nothing was refused");
+        }
+    }
+    go_and_tell(state, base, reason(None), seen)
 }

@@ -48,7 +48,9 @@ fn headline(plan: &Plan, state: &State) -> String {
             let (at, of) = (run.at.saturating_add(1), plan.steps().len());
             format!(
                 "{}: {revision}, step {at} of {of} ({}), traffic {}.",
-                status.phase, run.step, run.traffic
+                status.phase,
+                run.step,
+                run.wanted()
             )
         }
         Stage::Bootstrap(_) | Stage::Idle(_) | Stage::Retreat(_) => {
@@ -85,6 +87,12 @@ fn idle_lines(idle: &Idle, lines: &mut Vec<String>) {
 }
 
 fn run_lines(plan: &Plan, run: &Run, lines: &mut Vec<String>) {
+    if run.withheld {
+        lines.push(format!(
+            "The canary serves nothing, so the primary has all the traffic. Next: the canary is ready and gets {}.",
+            run.traffic
+        ));
+    }
     if !run.evidence.is_empty() {
         let said: Vec<String> = run.evidence.iter().map(|it| format!("{it}")).collect();
         lines.push(format!("Last check: {}.", said.join("; ")));
@@ -143,8 +151,9 @@ fn retreat_lines(retreat: &Retreat, lines: &mut Vec<String>) {
 
 fn waiting(outcome: &Outcome<'_>) -> Option<String> {
     match outcome {
+        // The lines above say these already.
         Outcome::Hold {
-            why: Reason::NothingToDo,
+            why: Reason::NothingToDo | Reason::Refused | Reason::Paused | Reason::UntilResumed,
             ..
         }
         | Outcome::Go(..) => None,

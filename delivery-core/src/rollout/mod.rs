@@ -7,7 +7,9 @@
 
 mod check;
 mod command;
+mod desired;
 mod explain;
+mod observation;
 mod readiness;
 mod reason;
 mod relocate;
@@ -16,63 +18,21 @@ pub mod stored;
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
-use alloc::string::String;
 use alloc::vec::Vec;
 
+use self::command::obey;
 pub use self::command::{Command, Order};
+pub use self::desired::{Desired, desired};
 pub use self::explain::explain;
-use self::readiness::{Readiness, is_ready, serves};
+pub use self::observation::{Content, Observation, Reply};
+use self::readiness::{Readiness, note_readiness, readiness, serves};
 pub use self::reason::{Notice, Reason, Severity, Side};
 pub use self::state::{Bootstrap, End, Idle, Phase, Retreat, Run, Stage, State, Status, Unready};
-use crate::analysis::{self, Sample};
-use crate::plan::{Gate, GateKind, Plan, Step};
-use crate::port::{Answer, CanaryWish, Cookie, Pods, Routing, Traffic, Wish};
+use crate::analysis;
+use crate::plan::{Gate, Plan, Step};
+use crate::port::Traffic;
 use crate::revision::Revision;
 use crate::time::Timestamp;
-
-/// What is known of the world now.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Observation {
-    /// The present moment.
-    pub now: Timestamp,
-    /// The revision that should be rolled out; none when nobody can tell.
-    pub target: Option<Revision>,
-    /// The primary's pods; none when nobody can tell.
-    pub primary: Option<Pods>,
-    /// The canary's pods; none when nobody can tell.
-    pub canary: Option<Pods>,
-    /// How requests are divided in fact; none when nobody can tell.
-    pub in_force: Option<Traffic>,
-    /// Answers to what was asked since the last transition.
-    pub replies: Vec<Reply>,
-    /// Orders that were given.
-    pub commands: Vec<Command>,
-}
-
-/// An answer to a [`Question`].
-#[derive(Clone, Debug, PartialEq)]
-pub struct Reply {
-    /// The state's `sequence` when it was asked: an answer that comes after the next transition is dropped.
-    pub sequence: u64,
-    /// The answer.
-    pub content: Content,
-}
-
-/// What an answer says.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Content {
-    /// What a gate said; the text of the error when it could not be asked.
-    Gate {
-        /// The gate's kind.
-        kind: GateKind,
-        /// The gate's name.
-        name: String,
-        /// What it said.
-        said: Result<Answer, String>,
-    },
-    /// What was measured, by metric.
-    Measured(BTreeMap<String, Sample>),
-}
 
 /// What must be known before a decision.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,91 +60,6 @@ pub enum Outcome<'a> {
         /// Why.
         why: Reason,
     },
-}
-
-/// What the world should look like.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Desired {
-    /// The pods.
-    pub pods: Wish,
-    /// How requests are divided; none: leave it as it is.
-    pub routing: Option<Routing>,
-}
-
-/// What the world should look like. A function of the state: nothing else is consulted.
-pub fn desired(plan: &Plan, state: &State) -> Desired {
-    let (primary, canary) = match &state.stage {
-        Stage::Bootstrap(bootstrap) => (bootstrap.revision.clone(), CanaryWish::AsIs),
-        Stage::Idle(Idle::Failed {
-            serving: Side::Canary,
-            ..
-        }) => {
-            // The failed promotion left the primary on the canary's revision: it is the one that serves.
-            let up = |revision| CanaryWish::Up {
-                revision,
-                scale: crate::plan::Scale::LikePrimary,
-            };
-            (
-                state.primary.clone(),
-                state.primary.clone().map_or(CanaryWish::AsIs, up),
-            )
-        }
-        Stage::Idle(
-            Idle::Initialized
-            | Idle::Succeeded { .. }
-            | Idle::Failed {
-                serving: Side::Primary,
-                ..
-            },
-        ) => (state.primary.clone(), CanaryWish::Down),
-        Stage::Rollout(run) => {
-            let primary = if run.promoting {
-                Some(run.revision.clone())
-            } else {
-                state.primary.clone()
-            };
-            let canary = match run.scale {
-                Some(scale) => CanaryWish::Up {
-                    revision: run.revision.clone(),
-                    scale,
-                },
-                None if run.traffic.reaches_canary() => CanaryWish::AsIs,
-                None => CanaryWish::Down,
-            };
-            (primary, canary)
-        }
-        // The pods stay until the traffic has left them.
-        Stage::Retreat(_) => (state.primary.clone(), CanaryWish::AsIs),
-    };
-    let leave = matches!(&state.stage, Stage::Bootstrap(bootstrap) if !bootstrap.routed);
-    let routing = (!leave).then(|| {
-        let traffic = state.traffic();
-        let rules = if traffic == Traffic::Match {
-            plan.rules.clone()
-        } else {
-            [].into()
-        };
-        Routing {
-            traffic,
-            rules,
-            cookie: cookie(plan, state, traffic),
-        }
-    });
-    Desired {
-        pods: Wish { primary, canary },
-        routing,
-    }
-}
-
-/// The cookie's value comes from the revision alone: whoever restarts, nobody is moved to the other side.
-fn cookie(plan: &Plan, state: &State, traffic: Traffic) -> Option<Cookie> {
-    let affinity = plan.affinity.as_ref().filter(|_| !traffic.weight().is_zero())?;
-    let value = Revision::of(&serde_json::Value::from(state.revision()?.as_str()));
-    Some(Cookie {
-        name: affinity.cookie_name.clone(),
-        value: value.as_str().into(),
-        max_age: affinity.max_age,
-    })
 }
 
 /// Decides. Total and deterministic: the same three values give the same outcome, on every machine.
@@ -348,6 +223,7 @@ fn start<'a>(plan: &Plan, state: &State, target: &Revision, seen: &Observation) 
         entered: seen.now,
         due: Some(seen.now),
         traffic: state.traffic(),
+        withheld: false,
         steady: None,
         scale: None,
         promoting: false,
@@ -363,9 +239,12 @@ fn start<'a>(plan: &Plan, state: &State, target: &Revision, seen: &Observation) 
     enter(plan, state, &run, 0, Reason::NewRevision, seen)
 }
 
-/// A revision is judged. What comes first wins: the primary, a newer revision, the canary, the routing, the time, the
-/// step.
+/// A revision is judged. What comes first wins: a canary that serves nothing, the primary, a newer revision, the
+/// canary, the routing, the time, the step.
 fn progress<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, seen: &Observation) -> Outcome<'a> {
+    if let Some(moved) = withhold_or_return(plan, state, run, seen) {
+        return moved;
+    }
     match readiness(plan, state, seen, Side::Primary) {
         Readiness::Ready | Readiness::Dead => {}
         Readiness::Waiting { until } => {
@@ -394,7 +273,7 @@ fn progress<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, seen: &Observati
             }
         }
     }
-    match (seen.in_force == Some(run.traffic), run.steady) {
+    match (seen.in_force == Some(run.wanted()), run.steady) {
         (false, None) => return look_again(plan, seen, Reason::TrafficNotInForce),
         (false, Some(_)) => {
             return go(
@@ -442,7 +321,9 @@ fn progress<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, seen: &Observati
     match &run.step {
         Step::Gate(gate) => check::ask(plan, state, run, gate, seen),
         Step::Analyse { rounds } => check::analyse(plan, state, run, *rounds, seen),
-        Step::Scale { .. } | Step::Pause { .. } => check::stop_first(plan, state, run, seen)
+        Step::Scale { .. } => check::stop_first(plan, state, run, seen)
+            .unwrap_or_else(|| enter(plan, state, run, next, Reason::Ready { side: Side::Canary }, seen)),
+        Step::Pause { .. } => check::stop_first(plan, state, run, seen)
             .unwrap_or_else(|| enter(plan, state, run, next, Reason::StepDone, seen)),
         Step::Shift { .. }
         | Step::Mirror { .. }
@@ -453,9 +334,42 @@ fn progress<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, seen: &Observati
     }
 }
 
+/// A canary none of whose pods takes requests gets none, as long as the primary takes them, and that counts as a failed
+/// check. When it was observed ready again, it gets its share back; its deadline runs meanwhile.
+fn withhold_or_return<'a>(plan: &Plan, state: &State, run: &Run, seen: &Observation) -> Option<Outcome<'a>> {
+    let moved = |withheld| Run {
+        withheld,
+        steady: None,
+        ..run.clone()
+    };
+    if run.withheld {
+        let ready = readiness(plan, state, seen, Side::Canary) == Readiness::Ready;
+        let reason = Reason::Ready { side: Side::Canary };
+        return ready.then(|| go(state, state.with(moved(false)), reason, seen));
+    }
+    let dead = run.scale.is_some()
+        && run.traffic.reaches_canary()
+        && seen.canary.is_some()
+        && !serves(seen.canary.as_ref())
+        && serves(seen.primary.as_ref());
+    if !dead {
+        return None;
+    }
+    // What is being promoted has passed its checks: from there on nothing is counted.
+    let next = if run.promoting {
+        moved(true)
+    } else {
+        check::failed(moved(true), "readiness", "no pod of the canary takes requests")
+    };
+    Some(check::stop_or_go(plan, state, next, Reason::Withheld, seen))
+}
+
 /// The primary takes the revision. There is no way back from here: the revision has passed everything, and the canary
 /// carries it until the primary does.
 fn promotion<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, seen: &Observation) -> Outcome<'a> {
+    if let Some(moved) = withhold_or_return(plan, state, run, seen) {
+        return moved;
+    }
     let canary_ready = readiness(plan, state, seen, Side::Canary) == Readiness::Ready;
     match readiness(plan, state, seen, Side::Primary) {
         Readiness::Ready => {}
@@ -506,7 +420,7 @@ fn promotion<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, seen: &Observat
             seen,
         );
     }
-    if seen.in_force != Some(run.traffic) {
+    if seen.in_force != Some(run.wanted()) {
         return look_again(plan, seen, Reason::TrafficNotInForce);
     }
     match run.due {
@@ -631,6 +545,7 @@ fn enter<'a>(
         denials: 0,
         rounds_since_denial: 0,
         approved: false,
+        withheld: false,
         ..run.clone()
     };
     let mut unready = state.unready;
@@ -693,177 +608,6 @@ fn enter<'a>(
         reason,
         seen,
     )
-}
-
-/// Carries out a command, or records why it has no effect. Either way it is remembered.
-fn obey<'a>(plan: &Plan, state: &State, command: &Command, seen: &Observation) -> Outcome<'a> {
-    let mut base = state.clone();
-    base.remember(&command.id);
-    let reason = |ignored: Option<&str>| Reason::Commanded {
-        order: alloc::format!("{}", command.order),
-        actor: command.actor.clone(),
-        ignored: ignored.map(String::from),
-    };
-    let ignored = |base: State, why: &str| go_and_tell(state, base, reason(Some(why)), seen);
-    match (command.order, &state.stage) {
-        (Order::Pause, _) => base.paused = Some(command.actor.clone()),
-        (Order::Resume | Order::Approve, Stage::Rollout(run)) if run.waits_for_approval() => {
-            base.paused = None;
-            base = base.with(Run {
-                approved: true,
-                due: Some(seen.now),
-                ..run.clone()
-            });
-        }
-        (Order::Resume, _) if state.paused.is_some() => base.paused = None,
-        (Order::Resume, _) => return ignored(base, "nothing is paused"),
-        (Order::Approve, _) => return ignored(base, "nothing waits for an approval"),
-        (Order::Promote | Order::Abort, Stage::Rollout(run)) if run.promoting => {
-            return ignored(base, "the primary is taking the revision already");
-        }
-        (Order::Promote, Stage::Rollout(run)) => {
-            let ready = run.scale.is_some() && readiness(plan, state, seen, Side::Canary) == Readiness::Ready;
-            let Some(at) = plan.promote_step() else {
-                return ignored(base, "the plan has no promotion");
-            };
-            if run.checks.exhausted(&plan.budget).is_some() {
-                return ignored(base, "the failure budget is exhausted");
-            }
-            if !ready || seen.target.as_ref() != Some(&run.revision) {
-                return ignored(base, "the canary was not observed ready on the wanted revision");
-            }
-            base.paused = None;
-            return enter(plan, &base, run, at, reason(None), seen);
-        }
-        (Order::Abort, Stage::Rollout(run)) => {
-            base.paused = None;
-            return give_up(&base, &run.revision, reason(None), End::Failed, seen);
-        }
-        (Order::Promote | Order::Abort, Stage::Bootstrap(_) | Stage::Idle(_) | Stage::Retreat(_)) => {
-            return ignored(base, "nothing is being rolled out");
-        }
-        (
-            Order::Retry,
-            Stage::Idle(Idle::Failed {
-                why, serving, checks, ..
-            }),
-        ) => {
-            let again = Idle::Failed {
-                refused: None,
-                why: why.clone(),
-                serving: *serving,
-                checks: *checks,
-            };
-            base.stage = Stage::Idle(again);
-        }
-        (Order::Retry, Stage::Bootstrap(_) | Stage::Idle(_) | Stage::Rollout(_) | Stage::Retreat(_)) => {
-            return ignored(base, "nothing was refused");
-        }
-    }
-    go_and_tell(state, base, reason(None), seen)
-}
-
-/// Records since when a side is not ready, so that a deadline survives a restart.
-fn note_readiness<'a>(plan: &Plan, state: &State, seen: &Observation) -> Option<Outcome<'a>> {
-    let noted = |side: Side, since: Option<Timestamp>| {
-        let (pods, revision, share) = expected(plan, state, seen, side)?;
-        match (is_ready(pods, revision, share), since) {
-            (true, _) => None,
-            (false, Some(since)) => Some(since),
-            (false, None) => Some(pods.unready_since.map_or(seen.now, |it| it.min(seen.now))),
-        }
-    };
-    let unready = Unready {
-        primary: noted(Side::Primary, state.unready.primary).or(state.unready.primary.filter(|_| {
-            // What nobody can tell has not changed.
-            seen.primary.is_none()
-        })),
-        canary: noted(Side::Canary, state.unready.canary)
-            .or(state.unready.canary.filter(|_| seen.canary.is_none())),
-    };
-    if unready == state.unready {
-        return None;
-    }
-    let side = if unready.primary == state.unready.primary {
-        Side::Canary
-    } else {
-        Side::Primary
-    };
-    let lost = match side {
-        Side::Primary => unready.primary.is_some(),
-        Side::Canary => unready.canary.is_some(),
-    };
-    let reason = if lost {
-        Reason::NotReady { side }
-    } else {
-        Reason::Ready { side }
-    };
-    Some(go(
-        state,
-        State {
-            unready,
-            ..state.clone()
-        },
-        reason,
-        seen,
-    ))
-}
-
-/// The pods of a side that should be ready now, with their revision and the share that must be available.
-fn expected<'a>(
-    plan: &Plan,
-    state: &'a State,
-    seen: &'a Observation,
-    side: Side,
-) -> Option<(&'a Pods, &'a Revision, u8)> {
-    match side {
-        Side::Primary => {
-            let revision = match &state.stage {
-                Stage::Bootstrap(bootstrap) => bootstrap.revision.as_ref(),
-                Stage::Rollout(run) if run.promoting => Some(&run.revision),
-                // At rest, the primary's health is the platform's business until a rollout depends on it.
-                Stage::Idle(
-                    Idle::Initialized
-                    | Idle::Succeeded { .. }
-                    | Idle::Failed {
-                        serving: Side::Primary,
-                        ..
-                    },
-                ) if seen.target == state.primary => None,
-                Stage::Idle(_) | Stage::Rollout(_) | Stage::Retreat(_) => state.primary.as_ref(),
-            };
-            Some((seen.primary.as_ref()?, revision?, plan.ready.primary))
-        }
-        Side::Canary => match &state.stage {
-            Stage::Rollout(run) if run.scale.is_some() => {
-                Some((seen.canary.as_ref()?, &run.revision, plan.ready.canary))
-            }
-            Stage::Bootstrap(_) | Stage::Idle(_) | Stage::Rollout(_) | Stage::Retreat(_) => None,
-        },
-    }
-}
-
-fn readiness(plan: &Plan, state: &State, seen: &Observation, side: Side) -> Readiness {
-    let Some((pods, revision, share)) = expected(plan, state, seen, side) else {
-        return Readiness::Unknown;
-    };
-    if is_ready(pods, revision, share) {
-        return Readiness::Ready;
-    }
-    let noted = match side {
-        Side::Primary => state.unready.primary,
-        Side::Canary => state.unready.canary,
-    };
-    // Where the platform knows since when, a time in which nobody drove the rollout does not count.
-    let until = noted
-        .max(pods.unready_since)
-        .unwrap_or(seen.now)
-        .after(plan.deadline);
-    if seen.now >= until {
-        Readiness::Dead
-    } else {
-        Readiness::Waiting { until }
-    }
 }
 
 impl State {

@@ -1,5 +1,7 @@
-//! Whether a side takes requests.
+//! Whether a side takes requests, and since when it does not.
 
+use super::{Idle, Observation, Outcome, Reason, Side, Stage, State, Unready, go};
+use crate::plan::Plan;
 use crate::port::Pods;
 use crate::revision::Revision;
 use crate::time::Timestamp;
@@ -36,4 +38,108 @@ pub(super) fn is_ready(pods: &Pods, revision: &Revision, share: u8) -> bool {
 /// Whether a side takes requests at all.
 pub(super) fn serves(pods: Option<&Pods>) -> bool {
     pods.is_some_and(|pods| pods.available > 0)
+}
+
+/// Records since when a side is not ready, so that a deadline survives a restart.
+pub(super) fn note_readiness<'a>(plan: &Plan, state: &State, seen: &Observation) -> Option<Outcome<'a>> {
+    let noted = |side: Side, since: Option<Timestamp>| {
+        let (pods, revision, share) = expected(plan, state, seen, side)?;
+        match (is_ready(pods, revision, share), since) {
+            (true, _) => None,
+            (false, Some(since)) => Some(since),
+            (false, None) => Some(pods.unready_since.map_or(seen.now, |it| it.min(seen.now))),
+        }
+    };
+    let unready = Unready {
+        primary: noted(Side::Primary, state.unready.primary).or(state.unready.primary.filter(|_| {
+            // What nobody can tell has not changed.
+            seen.primary.is_none()
+        })),
+        canary: noted(Side::Canary, state.unready.canary)
+            .or(state.unready.canary.filter(|_| seen.canary.is_none())),
+    };
+    if unready == state.unready {
+        return None;
+    }
+    let side = if unready.primary == state.unready.primary {
+        Side::Canary
+    } else {
+        Side::Primary
+    };
+    let lost = match side {
+        Side::Primary => unready.primary.is_some(),
+        Side::Canary => unready.canary.is_some(),
+    };
+    let reason = if lost {
+        Reason::NotReady { side }
+    } else {
+        Reason::Ready { side }
+    };
+    Some(go(
+        state,
+        State {
+            unready,
+            ..state.clone()
+        },
+        reason,
+        seen,
+    ))
+}
+
+/// The pods of a side that should be ready now, with their revision and the share that must be available.
+fn expected<'a>(
+    plan: &Plan,
+    state: &'a State,
+    seen: &'a Observation,
+    side: Side,
+) -> Option<(&'a Pods, &'a Revision, u8)> {
+    match side {
+        Side::Primary => {
+            let revision = match &state.stage {
+                Stage::Bootstrap(bootstrap) => bootstrap.revision.as_ref(),
+                Stage::Rollout(run) if run.promoting => Some(&run.revision),
+                // At rest, the primary's health is the platform's business until a rollout depends on it.
+                Stage::Idle(
+                    Idle::Initialized
+                    | Idle::Succeeded { .. }
+                    | Idle::Failed {
+                        serving: Side::Primary,
+                        ..
+                    },
+                ) if seen.target == state.primary => None,
+                Stage::Idle(_) | Stage::Rollout(_) | Stage::Retreat(_) => state.primary.as_ref(),
+            };
+            Some((seen.primary.as_ref()?, revision?, plan.ready.primary))
+        }
+        Side::Canary => match &state.stage {
+            Stage::Rollout(run) if run.scale.is_some() => {
+                Some((seen.canary.as_ref()?, &run.revision, plan.ready.canary))
+            }
+            Stage::Bootstrap(_) | Stage::Idle(_) | Stage::Rollout(_) | Stage::Retreat(_) => None,
+        },
+    }
+}
+
+/// What is known of a side of this state.
+pub(super) fn readiness(plan: &Plan, state: &State, seen: &Observation, side: Side) -> Readiness {
+    let Some((pods, revision, share)) = expected(plan, state, seen, side) else {
+        return Readiness::Unknown;
+    };
+    if is_ready(pods, revision, share) {
+        return Readiness::Ready;
+    }
+    let noted = match side {
+        Side::Primary => state.unready.primary,
+        Side::Canary => state.unready.canary,
+    };
+    // Where the platform knows since when, a time in which nobody drove the rollout does not count.
+    let until = noted
+        .max(pods.unready_since)
+        .unwrap_or(seen.now)
+        .after(plan.deadline);
+    if seen.now >= until {
+        Readiness::Dead
+    } else {
+        Readiness::Waiting { until }
+    }
 }

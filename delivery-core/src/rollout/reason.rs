@@ -77,7 +77,9 @@ pub enum Reason {
     InForce,
     /// The routing that was in force is not any more.
     Drifted,
-    /// A step was done.
+    /// None of the canary's pods takes requests: the primary gets all of them until the canary is ready again.
+    Withheld,
+    /// A pause is over.
     StepDone,
     /// A round was good.
     RoundPassed {
@@ -192,7 +194,8 @@ impl fmt::Display for Reason {
             Self::Ready { side } => write!(f, "the {side} is ready"),
             Self::InForce => f.write_str("the wanted routing is in force"),
             Self::Drifted => f.write_str("the routing was changed by somebody else"),
-            Self::StepDone => f.write_str("step done"),
+            Self::Withheld => f.write_str("the canary serves nothing: its traffic waits at the primary"),
+            Self::StepDone => f.write_str("the pause is over"),
             Self::RoundPassed { evidence } => listed(f, "checks passed", evidence),
             Self::RoundFailed { evidence } => listed(f, "checks failed", evidence),
             Self::RoundInconclusive { evidence } => listed(f, "nothing to judge", evidence),
@@ -261,7 +264,7 @@ pub enum Severity {
 
 /// What happened, for people and programs: one per transition that shows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Notice {
     /// Stable: the same when it is sent again. Unique within the life of a state.
     pub id: u64,

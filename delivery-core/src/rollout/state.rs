@@ -115,9 +115,13 @@ pub struct Run {
     pub entered: Timestamp,
     /// When the next decision is due; never in a pause without an end.
     pub due: Option<Timestamp>,
-    /// How requests should be divided.
+    /// How requests should be divided at the present step.
     pub traffic: Traffic,
-    /// Since when that was observed in force; none when it is not.
+    /// Whether it is withheld from a canary none of whose pods takes requests: until the canary was observed ready
+    /// again, the primary gets everything.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub withheld: bool,
+    /// Since when the wanted routing was observed in force; none when it is not.
     pub steady: Option<Timestamp>,
     /// How many pods the canary should have; none before the first step that scales.
     pub scale: Option<Scale>,
@@ -291,7 +295,7 @@ impl State {
                 serving: Side::Canary,
                 ..
             }) => Traffic::CANARY,
-            Stage::Rollout(run) => run.traffic,
+            Stage::Rollout(run) => run.wanted(),
             Stage::Retreat(retreat) => retreat.traffic,
         }
     }
@@ -332,7 +336,7 @@ impl State {
         let (weight, iterations) = match &self.stage {
             Stage::Rollout(run) => match (run.iterations, run.step.is_settle()) {
                 (_, true) => (Weight::ZERO, 0),
-                (None, false) => (run.traffic.weight(), 0),
+                (None, false) => (run.wanted().weight(), 0),
                 (Some(iterations), false) => (Weight::ZERO, iterations),
             },
             Stage::Bootstrap(_) | Stage::Idle(_) | Stage::Retreat(_) => (self.traffic().weight(), 0),
@@ -381,6 +385,15 @@ impl State {
 }
 
 impl Run {
+    /// How requests should be divided now.
+    pub const fn wanted(&self) -> Traffic {
+        if self.withheld {
+            Traffic::PRIMARY
+        } else {
+            self.traffic
+        }
+    }
+
     const fn phase(&self) -> Phase {
         match &self.step {
             Step::Settle { .. } => Phase::Finalising,
@@ -423,6 +436,7 @@ fn severity(reason: &Reason) -> Severity {
         | Reason::GateDeadline { .. }
         | Reason::RollbackAsked { .. }
         | Reason::Drifted
+        | Reason::Withheld
         | Reason::Commanded { .. } => Severity::Warn,
         Reason::NothingToDo
         | Reason::TargetUnknown

@@ -20,10 +20,11 @@ struct Written<'a> {
     state: &'a State,
 }
 
-#[derive(Deserialize)]
+/// What a text says of itself. Whatever stands there is read, so that it can be told.
+#[derive(Default, Deserialize)]
 struct Head {
-    format: Option<String>,
-    version: Option<u32>,
+    format: Option<serde_json::Value>,
+    version: Option<serde_json::Value>,
 }
 
 #[derive(Deserialize)]
@@ -44,11 +45,17 @@ pub enum NoState {
         /// What its `format` says.
         found: String,
     },
+    /// It does not say a version that there was ever.
+    #[error("a saved state whose `version` is {found} (expected a whole number from 1 to {VERSION})")]
+    Version {
+        /// What its `version` says.
+        found: String,
+    },
     /// It was written by a later version.
     #[error("a saved state of version {found}; this program reads up to {VERSION}: use a newer one")]
     Newer {
         /// Its version.
-        found: u32,
+        found: u64,
     },
     /// A field is missing or has a value that it cannot have.
     #[error("a damaged saved state")]
@@ -67,23 +74,30 @@ pub fn encode(state: &State) -> Result<String, serde_json::Error> {
     })
 }
 
-/// The state of a text.
+/// The state of a text. Fields beside `format`, `version` and `state` are somebody else's, and are left unread.
 ///
 /// # Errors
 /// [`NoState`], with what is wrong and where.
 pub fn decode(text: &str) -> Result<State, NoState> {
-    let head: Head = serde_json::from_str(text).map_err(NoState::Json)?;
-    match (head.format.as_deref(), head.version) {
-        (Some(FORMAT), Some(VERSION)) => {}
-        (Some(FORMAT), Some(found)) if found > VERSION => return Err(NoState::Newer { found }),
-        (Some(FORMAT), Some(found)) => {
-            return Err(NoState::Foreign {
-                found: found.to_string(),
+    let head = match serde_json::from_str::<Head>(text) {
+        Ok(head) => head,
+        // JSON, but no object: it says nothing of itself.
+        Err(other) if other.is_data() => Head::default(),
+        Err(broken) => return Err(NoState::Json(broken)),
+    };
+    let said = |value: Option<serde_json::Value>| value.map_or(String::from("missing"), |it| it.to_string());
+    if head.format.as_ref().and_then(serde_json::Value::as_str) != Some(FORMAT) {
+        return Err(NoState::Foreign {
+            found: said(head.format),
+        });
+    }
+    match head.version.as_ref().and_then(serde_json::Value::as_u64) {
+        Some(found) if found == u64::from(VERSION) => {}
+        Some(found) if found > u64::from(VERSION) => return Err(NoState::Newer { found }),
+        Some(_) | None => {
+            return Err(NoState::Version {
+                found: said(head.version),
             });
-        }
-        (found, _) => {
-            let found = found.map_or(String::from("missing"), |it| alloc::format!("{it:?}"));
-            return Err(NoState::Foreign { found });
         }
     }
     let body: Body = serde_json::from_str(text).map_err(NoState::Damaged)?;

@@ -41,6 +41,8 @@ pub(crate) enum Anomaly {
     D2,
     /// After the promotion the canary's readiness is waited for, although it is about to go.
     D3,
+    /// A canary none of whose pods is ready keeps its weight until its deadline.
+    D4,
 }
 
 /// What a difference means for the rest of the recording.
@@ -171,6 +173,9 @@ impl Witness {
         }
         if target.replicas == 0 && (canary_share(after) > 0 || promoting(after)) {
             return Some(Anomaly::A21);
+        }
+        if target.ready == 0 && canary_share(before) > 0 && canary_share(ours) == 0 {
+            return Some(Anomaly::D4);
         }
         let share = |key: &str| analysis[key].as_i64().unwrap_or(100);
         let rounded_away = |replicas: i64, key: &str| replicas * share(key) / 100 == 0;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use delivery_core::Weight;
+use delivery_core::analysis::Range;
 use delivery_core::plan::{
     AbTest, Affinity, BlueGreen, Canary, Capabilities, Gate, GateKind, JudgeSpec, MatchRule, MetricSpec,
     MirrorFirst, ReadyShare, Spec, Strategy, Text,
@@ -151,11 +152,11 @@ fn metric(metric: &Value) -> MetricSpec {
     let judge = match metric["thresholdRange"].as_object() {
         Some(range) => {
             let bound = |key: &str| range.get(key).and_then(Value::as_f64);
-            JudgeSpec::Range {
+            JudgeSpec::Range(Range {
                 min: bound("min"),
                 max: bound("max"),
                 quantile: 0.99,
-            }
+            })
         }
         None => JudgeSpec::Threshold(metric["threshold"].as_f64().unwrap_or(0.0)),
     };

@@ -335,13 +335,17 @@ fn a20_a_failed_rollout_writes_nothing() {
 
 #[test]
 fn a21_a_canary_without_pods_is_never_ready_and_never_promoted() {
-    let mut rig = Rig::new(&canary(&[10.0, 30.0, 50.0]));
+    let patient = Spec {
+        threshold: 2,
+        ..canary(&[10.0, 30.0, 50.0])
+    };
+    let mut rig = Rig::new(&patient);
     rig.push(2)
         .until(|rig| rig.told == Traffic::Split(percent(30)))
         .run();
     rig.scaled_to_nothing = true;
     for _ in 0..9 {
-        rig.tick().expect("Progressing 30 %");
+        rig.tick().expect("Progressing 0 % failed 1");
     }
     rig.tick().tick().expect("Failed 0 %").runs(1);
     assert_eq!(rig.primary.wanted, 1, "the primary keeps its size");

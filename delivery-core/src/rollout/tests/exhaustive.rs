@@ -14,9 +14,10 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
-use core::hash::{Hash, Hasher};
 use core::time::Duration;
 use std::println;
+
+use serde::Serialize;
 
 use crate::analysis::{Act, Sample};
 use crate::plan::{
@@ -47,7 +48,7 @@ trait Machine {
 struct Ours;
 impl Machine for Ours {}
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct World {
     target: u8,
     pushes: u8,
@@ -56,17 +57,39 @@ struct World {
     /// What the router was told, and what it does.
     applied: Traffic,
     in_force: Traffic,
+    /// Whether somebody else may scale the canary to nothing.
+    meddled_with: bool,
 }
 
-/// One side: its revision (0 for no pods), and whether its pods take requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// One side: its revision (0 for none), whether its pods take requests, and whether somebody scaled it to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 struct Pod {
     revision: u8,
     ready: bool,
+    scaled_away: bool,
+}
+
+impl Pod {
+    const NONE: Self = Self::starting(0);
+
+    const fn starting(revision: u8) -> Self {
+        Self {
+            revision,
+            ready: false,
+            scaled_away: false,
+        }
+    }
+
+    const fn ready(revision: u8) -> Self {
+        Self {
+            ready: true,
+            ..Self::starting(revision)
+        }
+    }
 }
 
 /// What the checker remembers of a run, beside what the machine does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 struct Ghost {
     rounds: u8,
     approvals: u8,
@@ -91,20 +114,14 @@ fn number(revision: &Revision) -> u8 {
 
 impl Node {
     fn first() -> Self {
-        let primary = Pod {
-            revision: 1,
-            ready: true,
-        };
         let world = World {
             target: 2,
             pushes: 2,
-            primary,
-            canary: Pod {
-                revision: 0,
-                ready: false,
-            },
+            primary: Pod::ready(1),
+            canary: Pod::NONE,
             applied: Traffic::PRIMARY,
             in_force: Traffic::PRIMARY,
+            meddled_with: false,
         };
         Self {
             state: State::initialized(revision(1)),
@@ -113,27 +130,38 @@ impl Node {
         }
     }
 
+    /// Where only one more revision is pushed, or the old one again.
+    fn one_push() -> Self {
+        let mut node = Self::first();
+        node.world.pushes = 1;
+        node
+    }
+
     /// Before a take-over: what serves is the target's own pods, and there is no primary.
     fn take_over() -> Self {
         let world = World {
             target: 1,
             pushes: 1,
-            primary: Pod {
-                revision: 0,
-                ready: false,
-            },
-            canary: Pod {
-                revision: 1,
-                ready: true,
-            },
+            primary: Pod::NONE,
+            canary: Pod::ready(1),
             applied: Traffic::CANARY,
             in_force: Traffic::CANARY,
+            meddled_with: false,
         };
         Self {
             state: State::new(NOW),
             world,
             ghost: Ghost::default(),
         }
+    }
+
+    /// Where somebody may scale the canary to nothing at any moment.
+    fn meddled_with() -> Self {
+        let mut node = Self::first();
+        node.world.meddled_with = true;
+        // The newest revision stays the newest: what is explored is the canary.
+        node.world.pushes = 0;
+        node
     }
 
     /// As the driver observes: what is in force counts only after the wanted routing was applied. Before that, something
@@ -145,6 +173,10 @@ impl Node {
             .is_none_or(|it| it.traffic == self.world.applied);
         let pods = |pod: &Pod| match pod.revision {
             0 => Pods::default(),
+            number if pod.scaled_away => Pods {
+                revision: Some(revision(number)),
+                ..Pods::default()
+            },
             number => Pods {
                 revision: Some(revision(number)),
                 wanted: 1,
@@ -218,13 +250,22 @@ impl Node {
 
     /// The whole node as a number; the text of the state leaves no field out.
     fn key(&self) -> u128 {
-        let text = serde_json::to_vec(&self.state).unwrap();
-        let hash = |salt: u64| {
-            let mut hasher = std::hash::DefaultHasher::new();
-            (salt, &text, &self.world, &self.ghost).hash(&mut hasher);
-            hasher.finish()
+        let mut text = Vec::with_capacity(2_048);
+        serde_json::to_writer(&mut text, &(&self.state, &self.world, &self.ghost)).unwrap();
+        // Two products that are folded, eight bytes at a time: some ten million nodes do not collide in 128 bits.
+        let (mut one, mut two) = (0x9e37_79b9_7f4a_7c15_u64, 0xc2b2_ae3d_27d4_eb4f_u64);
+        let fold = |a: u64, b: u64| {
+            let product = u128::from(a) * u128::from(b);
+            (product as u64) ^ ((product >> 64) as u64)
         };
-        u128::from(hash(1)) << 64 | u128::from(hash(2))
+        for bytes in text.chunks(8) {
+            let mut word = [0; 8];
+            word[..bytes.len()].copy_from_slice(bytes);
+            let word = u64::from_le_bytes(word);
+            one = fold(one ^ word, 0xa076_1d64_78bd_642f);
+            two = fold(two.rotate_left(23) ^ word, 0xe703_7ed1_a0b4_28db);
+        }
+        u128::from(one) << 64 | u128::from(two)
     }
 }
 
@@ -288,29 +329,18 @@ impl<'m> Check<'m> {
             && world.primary.revision != number(primary)
         {
             // Replaced pod by pod: it may or may not be ready meanwhile; here it is not, until it is again.
-            world.primary = Pod {
-                revision: number(primary),
-                ready: false,
-            };
+            world.primary = Pod::starting(number(primary));
         }
         match &want.pods.canary {
             CanaryWish::AsIs => {}
             CanaryWish::Down if world.in_force.reaches_canary() => {
                 return Err(format!("pods go while they have traffic: {}", world.in_force));
             }
-            CanaryWish::Down => {
-                world.canary = Pod {
-                    revision: 0,
-                    ready: false,
-                }
-            }
+            CanaryWish::Down => world.canary = Pod::NONE,
             CanaryWish::Up { revision, .. } => {
                 let wanted = number(revision);
-                if world.canary.revision != wanted {
-                    world.canary = Pod {
-                        revision: wanted,
-                        ready: false,
-                    };
+                if world.canary.revision != wanted || world.canary.scaled_away {
+                    world.canary = Pod::starting(wanted);
                 }
             }
         }
@@ -320,7 +350,11 @@ impl<'m> Check<'m> {
     /// Observe and step, with all answers, with facts missing, and with every command.
     fn steps(&self, node: &Node, want: &Desired, edges: &mut Edges) -> Result<(), String> {
         let full = node.observe(want);
+        let before = edges.len();
         self.answered("a step", node, &full, edges)?;
+        if left_with_the_dead(&node.state, &full) && edges.len() == before {
+            return Err("traffic is left with a canary that serves nothing".to_string());
+        }
         for unknown in 0..5_u8 {
             let mut seen = full.clone();
             let nothing = unknown == 4;
@@ -532,10 +566,18 @@ impl<'m> Check<'m> {
         happen("the primary changes its mind", &|world| {
             world.primary.ready = !world.primary.ready;
         });
-        if node.world.canary.revision != 0 {
+        if node.world.canary.revision != 0 && !node.world.canary.scaled_away {
             happen("the canary changes its mind", &|world| {
                 world.canary.ready = !world.canary.ready;
             });
+            if node.world.meddled_with {
+                happen("somebody scales the canary to nothing", &|world| {
+                    world.canary = Pod {
+                        scaled_away: true,
+                        ..Pod::starting(world.canary.revision)
+                    };
+                });
+            }
         }
         edges.push(("time passes", node.older(INTERVAL)));
         for target in [1, 2, 3] {
@@ -570,7 +612,7 @@ impl<'m> Check<'m> {
             }
             node.world.in_force = node.world.applied;
             node.world.primary.ready = true;
-            node.world.canary.ready = node.world.canary.revision != 0;
+            node.world.canary.ready = node.world.canary.revision != 0 && !node.world.canary.scaled_away;
             let mut seen = node.observe(&want);
             loop {
                 match self.machine.step(&self.plan, &node.state, &seen) {
@@ -684,6 +726,15 @@ struct Explored {
     phases: BTreeSet<Phase>,
 }
 
+/// Whether a run leaves its traffic with a canary none of whose pods takes requests, although the primary's do.
+fn left_with_the_dead(state: &State, seen: &Observation) -> bool {
+    matches!(&state.stage, Stage::Rollout(run) if run.scale.is_some())
+        && state.paused.is_none()
+        && state.traffic().reaches_canary()
+        && !readiness::serves(seen.canary.as_ref())
+        && readiness::serves(seen.primary.as_ref())
+}
+
 /// All answers to a question, and whether they are good for the rollout.
 fn answers(question: &Question<'_>, sequence: u64) -> Vec<(Reply, bool)> {
     let reply = |content, good| (Reply { sequence, content }, good);
@@ -783,9 +834,10 @@ fn explored(spec: &Spec, first: Node, pinned: (usize, usize)) {
 
 #[test]
 fn a_canary_with_three_weights() {
-    every_state_is_safe_and_comes_to_an_end(
+    explored(
         &spec(Strategy::Canary(canary(&[10.0, 30.0, 60.0]))),
-        (1_471_718, 22_135_614),
+        Node::one_push(),
+        (659_106, 9_849_762),
     );
 }
 
@@ -795,7 +847,7 @@ fn blue_green() {
         iterations: 1,
         mirror: None,
     };
-    every_state_is_safe_and_comes_to_an_end(&spec(Strategy::BlueGreen(blue_green)), (453_430, 6_802_613));
+    every_state_is_safe_and_comes_to_an_end(&spec(Strategy::BlueGreen(blue_green)), (1_051_610, 15_971_479));
 }
 
 #[test]
@@ -806,7 +858,7 @@ fn an_a_b_test() {
     }];
     every_state_is_safe_and_comes_to_an_end(
         &spec(Strategy::AbTest(AbTest { iterations: 1, rules })),
-        (456_250, 6_844_135),
+        (1_200_238, 18_194_508),
     );
 }
 
@@ -816,7 +868,11 @@ fn copies_first() {
         share: 100.0,
         canary: canary(&[50.0]),
     };
-    every_state_is_safe_and_comes_to_an_end(&spec(Strategy::MirrorFirst(first)), (889_330, 13_370_138));
+    explored(
+        &spec(Strategy::MirrorFirst(first)),
+        Node::one_push(),
+        (387_182, 5_784_543),
+    );
 }
 
 #[test]
@@ -825,7 +881,7 @@ fn a_gradual_promotion() {
         step_weight_promotion: Some(50.0),
         ..canary(&[100.0])
     };
-    every_state_is_safe_and_comes_to_an_end(&spec(Strategy::Canary(gradual)), (471_398, 7_133_551));
+    every_state_is_safe_and_comes_to_an_end(&spec(Strategy::Canary(gradual)), (1_172_090, 17_950_615));
 }
 
 #[test]
@@ -833,7 +889,16 @@ fn a_take_over() {
     explored(
         &spec(Strategy::Canary(canary(&[50.0]))),
         Node::take_over(),
-        (13_924, 198_606),
+        (27_156, 395_108),
+    );
+}
+
+#[test]
+fn a_canary_that_somebody_scales_to_nothing() {
+    explored(
+        &spec(Strategy::Canary(canary(&[30.0, 60.0]))),
+        Node::meddled_with(),
+        (34_940, 520_532),
     );
 }
 
@@ -845,7 +910,7 @@ fn gates_of_every_kind() {
         act: Some(Act::AtOnce),
         ..spec(Strategy::Canary(canary(&[50.0])))
     };
-    every_state_is_safe_and_comes_to_an_end(&gated, (992_590, 14_821_474));
+    explored(&gated, Node::one_push(), (451_746, 6_724_434));
 }
 
 /// Bugs that were planted on purpose. A check that has never failed may be looking at the wrong side of a step.
@@ -955,6 +1020,24 @@ mod mutants {
             }
         }
         caught(&Mutant, "although the canary was not observed ready");
+    }
+
+    #[test]
+    fn a_canary_that_serves_nothing_keeps_its_traffic() {
+        struct Mutant;
+        impl Machine for Mutant {
+            fn step<'a>(&self, plan: &'a Plan, state: &'a State, seen: &Observation) -> Outcome<'a> {
+                let mut seen = seen.clone();
+                if let Some(canary) = &mut seen.canary
+                    && canary.available == 0
+                {
+                    // One that serves, beside one that is on its way: not ready, and not dead.
+                    (canary.total, canary.available) = (canary.updated + 1, 1);
+                }
+                step(plan, state, &seen)
+            }
+        }
+        caught(&Mutant, "traffic is left with a canary that serves nothing");
     }
 
     #[test]

@@ -28,6 +28,7 @@ fn every_kind_of_state_is_read_and_written_as_in_its_golden_file() {
         ("analysing", analysing()),
         ("matching", matching()),
         ("mirroring", mirroring()),
+        ("withheld", withheld()),
         ("promoting", promoting()),
         ("retreat", retreating()),
         ("paused-with-outbox", paused()),
@@ -58,6 +59,24 @@ fn a_text_that_is_no_state_is_refused_with_a_reason() {
         (cut_off, "not a saved state: no valid JSON"),
         ("{}", missing),
         (r#"{"version": 1, "state": {}}"#, missing),
+        ("[1]", missing),
+        ("\"text\"", missing),
+        (
+            r#"{"format": 7, "version": 1}"#,
+            "not a saved state: `format` is 7 (expected \"delivery.rollout.state\")",
+        ),
+        (
+            r#"{"format": "delivery.rollout.state"}"#,
+            "a saved state whose `version` is missing (expected a whole number from 1 to 1)",
+        ),
+        (
+            r#"{"format": "delivery.rollout.state", "version": 0}"#,
+            "a saved state whose `version` is 0 (expected a whole number from 1 to 1)",
+        ),
+        (
+            r#"{"format": "delivery.rollout.state", "version": "one"}"#,
+            "a saved state whose `version` is \"one\" (expected a whole number from 1 to 1)",
+        ),
         (r#"{"format": "canary", "version": 1}"#, foreign),
         (r#"{"format": "canary"}"#, foreign),
         (
@@ -118,6 +137,16 @@ fn damage_is_named() {
             "\"demoting\":false,\"promoting\":",
             "unknown field `demoting`",
         ),
+        (
+            "\"verdict\":",
+            "\"judge\":\"me\",\"verdict\":",
+            "unknown field `judge`",
+        ),
+        (
+            "\"consecutive\":",
+            "\"in_a_row\":1,\"consecutive\":",
+            "unknown field `in_a_row`",
+        ),
         ("{\"rollout\":", "{\"rolling\":", "unknown variant `rolling`"),
     ];
     for (from, to, message) in table {
@@ -131,6 +160,13 @@ fn damage_is_named() {
             "{to}: {cause}"
         );
     }
+}
+
+#[test]
+fn what_a_store_writes_beside_the_state_is_left_unread() {
+    let ours = encode(&analysing()).unwrap();
+    let beside = ours.replacen('{', "{\"save\":7,", 1);
+    assert_eq!(decode(&beside).unwrap(), analysing());
 }
 
 #[test]
@@ -228,6 +264,17 @@ fn mirroring() -> State {
     rig.push(2)
         .until(|rig| rig.told == Traffic::Mirror(percent(20)))
         .run();
+    told(rig.state)
+}
+
+fn withheld() -> State {
+    let mut spec = canary(&[50.0]);
+    spec.threshold = 3;
+    let mut rig = Rig::new(&spec);
+    rig.push(2)
+        .until(|rig| rig.told == Traffic::Split(percent(50)))
+        .run();
+    rig.lost(Side::Canary).run().expect("Progressing 0 % failed 1");
     told(rig.state)
 }
 

@@ -501,6 +501,28 @@ fn a_canary_that_is_not_ready_in_time_fails() {
 }
 
 #[test]
+fn a_canary_that_serves_nothing_gets_nothing_until_it_is_ready_again() {
+    let spec = Spec {
+        threshold: 3,
+        ..canary(&[10.0, 50.0])
+    };
+    trace(
+        &spec,
+        "
+        push 2               -> Progressing   0 %
+        tick                 -> Progressing  10 %
+        canary lost          -> Progressing   0 % failed 1  | the canary serves nothing: its traffic waits at the primary
+        tick 5               -> Progressing   0 % failed 1
+        canary ready         -> Progressing  10 % failed 1
+        tick                 -> Progressing  50 % failed 1
+        canary lost          -> Progressing   0 % failed 2
+        canary ready         -> Progressing  50 % failed 2
+        canary lost          -> Failed        0 %           | all traffic is back at the primary
+    ",
+    );
+}
+
+#[test]
 fn a_promotion_whose_primary_never_comes_up_leaves_the_canary_serving() {
     trace(&canary(&[10.0, 50.0]), "
         push 2              -> Progressing   0 %
