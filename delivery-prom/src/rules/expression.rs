@@ -7,6 +7,7 @@ use promql_parser::label::MatchOp;
 use promql_parser::parser::token::{self, T_DIV, T_EQLC, T_LAND, T_LSS, T_LTE, T_LUNLESS};
 use promql_parser::parser::{self, AggregateExpr, BinaryExpr, Expr, VectorSelector};
 
+use super::file::Recording;
 use super::kept::is_scalar;
 
 /// A longer one is not read by anybody, and neither by us.
@@ -41,6 +42,25 @@ pub(super) fn parse(text: &str) -> Result<Expr, String> {
         ));
     }
     parser::parse(text)
+}
+
+/// An expression, and those of the recorded series that it reads, directly or through others.
+pub(super) fn with_records<'a>(expr: &'a Expr, records: &'a [Recording]) -> Vec<&'a Expr> {
+    let (mut found, mut named, mut next) = (vec![expr], BTreeSet::new(), 0);
+    while let Some(expr) = found.get(next) {
+        let names: BTreeSet<String> = metrics(expr)
+            .into_iter()
+            .filter(|it| named.insert(it.clone()))
+            .collect();
+        found.extend(
+            records
+                .iter()
+                .filter(|it| names.contains(&it.name))
+                .map(|it| &it.expr),
+        );
+        next += 1;
+    }
+    found
 }
 
 /// The longest time that it looks back over: ranges, with the subqueries around them.

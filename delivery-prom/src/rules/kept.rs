@@ -32,8 +32,9 @@ impl Kept {
         }
     }
 
-    pub(super) fn is_nothing(&self) -> bool {
-        *self == Self::NOTHING
+    /// Whether there is no label that could tell one service from another.
+    pub(super) fn tells_nothing(&self) -> bool {
+        matches!(self, Self::Only(names) if names.iter().all(|it| it == "__name__"))
     }
 
     fn with(mut self, label: &str) -> Self {

@@ -6,8 +6,10 @@ use std::time::Duration;
 use delivery_core::alerting::{Template, TemplateError, TemplateFault};
 use delivery_core::time::PromDuration;
 
+use promql_parser::parser::Expr;
+
 use super::expression::{
-    extrapolated_count, longest_range, sums_everything, unguarded_traffic, watched_for_absence,
+    extrapolated_count, longest_range, sums_everything, unguarded_traffic, watched_for_absence, with_records,
 };
 use super::file::{Alerting, Rules, Text};
 use super::kept::Records;
@@ -26,9 +28,12 @@ pub(super) fn check(rules: &Rules, pace: &Pace) -> Vec<Finding> {
         let mut found: Vec<Finding> = texts
             .flat_map(|(kind, text)| printed(rule, kind, text, &records))
             .collect();
-        found.extend(everything(rule, &records));
-        found.extend(no_traffic(rule, &watched));
-        found.extend(slow(rule, pace));
+        let read = with_records(&rule.expr, &rules.records);
+        if records.kept(&rule.expr).tells_nothing() {
+            found.extend(everything(rule, &read));
+        }
+        found.extend(no_traffic(rule, &read, &watched));
+        found.extend(slow(rule, &read, pace));
         found
     });
     checked.flatten().collect()
@@ -116,11 +121,8 @@ fn broken(rule: &Alerting, kind: &str, text: &Text, error: &TemplateError) -> Op
     })
 }
 
-fn everything(rule: &Alerting, records: &Records) -> Option<Finding> {
-    let aggregate = sums_everything(&rule.expr)?;
-    if !records.kept(&rule.expr).is_nothing() {
-        return None;
-    }
+fn everything(rule: &Alerting, read: &[&Expr]) -> Option<Finding> {
+    let aggregate = read.iter().find_map(|it| sums_everything(it))?;
     Some(finding(
         rule,
         rule.expr_line,
@@ -133,8 +135,8 @@ fn everything(rule: &Alerting, records: &Records) -> Option<Finding> {
     ))
 }
 
-fn no_traffic(rule: &Alerting, watched: &BTreeSet<String>) -> Option<Finding> {
-    let traffic = unguarded_traffic(&rule.expr, watched)?;
+fn no_traffic(rule: &Alerting, read: &[&Expr], watched: &BTreeSet<String>) -> Option<Finding> {
+    let traffic = read.iter().find_map(|it| unguarded_traffic(it, watched))?;
     Some(finding(
         rule,
         rule.expr_line,
@@ -149,10 +151,10 @@ fn no_traffic(rule: &Alerting, watched: &BTreeSet<String>) -> Option<Finding> {
 
 /// An alert needs its scrape, its evaluation and its `for`, and a range that reaches back into the step before is
 /// diluted by it.
-fn slow(rule: &Alerting, pace: &Pace) -> Option<Finding> {
+fn slow(rule: &Alerting, read: &[&Expr], pace: &Pace) -> Option<Finding> {
     let evaluation = rule.evaluation.unwrap_or(pace.evaluation);
     let delay = rule.hold.saturating_add(evaluation).saturating_add(pace.scrape);
-    let range = longest_range(&rule.expr);
+    let range = read.iter().map(|it| longest_range(it)).max().unwrap_or_default();
     let needed = delay.max(range);
     if needed <= pace.step {
         return None;

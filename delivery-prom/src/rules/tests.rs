@@ -138,6 +138,22 @@ fn what_a_recording_rule_drops_is_dropped() {
 }
 
 #[test]
+fn what_is_wrong_with_a_recording_rule_is_wrong_with_the_alert_that_reads_it() {
+    let text = "groups:\n- name: g\n  interval: 15s\n  rules:\n  - record: errors:rate5m\n    expr: sum(rate(e[5m]))\n  \
+                - record: ratio\n    expr: errors:rate5m / sum(rate(t[5m]))\n  - record: loop\n    expr: loop\n  \
+                - alert: A\n    expr: ratio > 0.01 or loop > 0\n  - alert: B\n    expr: ratio > 0.01\n";
+    let lints: Vec<(u64, Lint)> = found("a.yaml", text);
+    let expected = [
+        (11, Lint::SlowAlert),
+        (12, Lint::NoTraffic),
+        (13, Lint::SlowAlert),
+        (14, Lint::SumsEverything),
+        (14, Lint::NoTraffic),
+    ];
+    assert_eq!(lints, expected);
+}
+
+#[test]
 fn a_template_that_we_do_not_support_is_still_looked_at() {
     let text = "annotations:\n  a: '{{ if $labels.pod }}{{ $labels.pod }}{{ end }}'\n  b: '{{ if .Labels.job }}x{{ end }}'";
     assert_eq!(lints("sum by (job)(x)", text), [Lint::LabelDropped]);
