@@ -44,9 +44,16 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+//!
+//! # Beforehand
+//! Whether a rule would have told about a past incident, and how late, is what [`history`] says: it evaluates the rule
+//! again, with the core's [`alerting`](delivery_core::alerting), over what the server has recorded. [`too_short`] tells
+//! which rules are too slow for a plan.
+
 mod decide;
 mod dwell;
 mod gate;
+mod history;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -56,6 +63,7 @@ use serde::{Deserialize, Serialize};
 pub use self::decide::{AlertName, Cause, Decision, Says, decide};
 pub use self::dwell::{TooShort, too_short};
 pub use self::gate::AlertGate;
+pub use self::history::{UnusableText, evaluated, history};
 
 /// Which alerts count, and what they do.
 #[derive(Clone, Debug, PartialEq, Eq)]
