@@ -22,6 +22,13 @@ fn refused(template: &str) -> String {
 
 #[test]
 fn what_is_no_action_is_printed_as_it_is() {
+    for (comment, rest) in [
+        ("a {{/* x */}} b", "a  b"),
+        ("a {{- /* x */ -}} b", "ab"),
+        ("a {{- /* }} */}} b", "a b"),
+    ] {
+        assert_eq!(rendered(comment), rest);
+    }
     for text in ["", "plain", "{ { $value } }", "}}", "服务错误率超过1%", "100%"] {
         assert_eq!(rendered(text), text);
     }
@@ -83,6 +90,14 @@ fn what_cannot_be_used_is_refused_with_its_place_and_what_would_be_right() {
         (
             r#"{{ "\d" }}"#,
             String::from(r#"4: `\d` where \n, \t, \r, \" or \\ should stand"#),
+        ),
+        (
+            "{{/* a */ }}",
+            String::from("0: a comment has no end (expected */}})"),
+        ),
+        (
+            "{{ /* a */}}",
+            String::from("3: `/` where a label, `$value` or a function should stand"),
         ),
         (
             "{{/* a }}",

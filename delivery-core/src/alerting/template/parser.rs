@@ -39,16 +39,16 @@ pub(super) fn pieces(source: &str) -> Result<Vec<Piece>, TemplateError> {
             .is_some_and(|it| it.starts_with(SPACE))
         {
             at.take("-");
+            at.next();
             text = text.trim_end_matches(SPACE);
         }
         push_text(&mut pieces, text);
-        at.skip_space();
-        if at.take("/*") {
-            at.comment(start)?;
+        trim = if at.take("/*") {
+            at.end_of_comment(start)?
         } else {
             pieces.push(Piece::Action(at.pipeline(0)?));
-        }
-        trim = at.end_of_action(start)?;
+            at.end_of_action(start)?
+        };
     }
 }
 
@@ -217,20 +217,26 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The rest of a comment, up to the end of the action.
-    fn comment(&mut self, start: usize) -> Result<(), TemplateError> {
-        let Some((text, _)) = self.rest().split_once("*/") else {
-            return Err(fault(
-                start,
-                TemplateFault::Open {
-                    what: "a comment",
-                    end: "*/}}",
-                },
-            ));
-        };
-        self.take(text);
-        self.take("*/");
-        Ok(())
+    /// As [`end_of_action`](Self::end_of_action), of a comment: Go wants nothing between it and the braces.
+    fn end_of_comment(&mut self, start: usize) -> Result<bool, TemplateError> {
+        let text = self.rest().split_once("*/").map(|it| it.0);
+        self.take(text.unwrap_or_default());
+        if text.is_some() && self.take("*/") {
+            let spaced = self.rest().starts_with(SPACE);
+            if self.take("}}") {
+                return Ok(false);
+            }
+            if spaced && self.next().is_some() && self.take("-}}") {
+                return Ok(true);
+            }
+        }
+        Err(fault(
+            start,
+            TemplateFault::Open {
+                what: "a comment",
+                end: "*/}}",
+            },
+        ))
     }
 
     /// Whether the text behind the action loses its leading space.
