@@ -57,25 +57,21 @@ pub fn matrix(bytes: usize) -> (Vec<u8>, usize) {
 #[must_use]
 pub fn ours(body: &[u8]) -> f64 {
     let reply = parse(body).expect("an answer");
-    match &reply.data {
-        Data::Matrix(tracks) => {
-            let mut sum = 0.0;
-            for track in tracks {
-                track.for_each(|point| sum += point.value).expect("points");
-            }
-            sum
+    if let Data::Matrix(tracks) = &reply.data {
+        let mut sum = 0.0;
+        for track in tracks {
+            track.for_each(|point| sum += point.value).expect("points");
         }
-        _ => {
-            let any = Judge::Range(Range {
-                min: None,
-                max: None,
-                quantile: 0.99,
-            });
-            let fresh = Fresh {
-                now: Timestamp::default(),
-                max_age: None,
-            };
-            reply.number(Pick::Sum, &any, fresh).expect("a number")
-        }
+        return sum;
     }
+    let any = Judge::Range(Range {
+        min: None,
+        max: None,
+        quantile: 0.99,
+    });
+    let fresh = Fresh {
+        now: Timestamp::default(),
+        max_age: None,
+    };
+    reply.number(Pick::Sum, &any, fresh).expect("a number")
 }

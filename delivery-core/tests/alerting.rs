@@ -40,7 +40,18 @@ fn the_reference_pipelines_rules_are_in_the_table() {
 #[test]
 #[ignore = "needs prometheus: run the README's test command"]
 fn promtool_agrees_with_every_case() {
-    promtool::agrees(&Case::all());
+    promtool::agrees("table", &Case::all());
+}
+
+/// The same comparisons, where nobody chose the cases.
+#[test]
+#[ignore = "needs prometheus: run the README's test command"]
+fn promtool_agrees_with_a_hundred_random_cases() {
+    let cases: Vec<Case> = (1..=100).map(Case::random).collect();
+    let states = cases.iter().flat_map(Case::replay).flatten();
+    let resolved = states.flat_map(|it| it.iter().map(|it| it.resolved_at.is_some()).collect::<Vec<_>>());
+    assert!(resolved.filter(|it| *it).count() > 100, "nothing happens");
+    promtool::agrees("random", &cases);
 }
 
 /// A comparison that cannot fail compares nothing.

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use clap::Args;
 use delivery_core::host::{FileStore, SystemClock};
-use delivery_core::port::{Clock, Fault, Open, PortError};
+use delivery_core::port::{Clock, Fault, MetricSource, Open, PortError};
 use delivery_core::rollout::Command;
-use delivery_core::{Ports, advance};
+use delivery_core::{Plan, Ports, advance};
 use tokio::time::{Instant, sleep};
 
 use crate::error::{Error, chain};
 use crate::http::Api;
 use crate::ports::{HttpNotifier, HttpRouter, HttpWorkload, MonitoringMetrics};
+use crate::prometheus;
 use crate::service::stdin_closed;
 use crate::tempo::{Tempo, capabilities};
 
@@ -32,6 +33,9 @@ pub(crate) struct ControllerArgs {
     /// Requests per second.
     #[arg(long)]
     rate: u32,
+    /// Where a Prometheus listens that measures.
+    #[arg(long)]
+    prometheus: Option<SocketAddr>,
 }
 
 /// How long the state may be impossible to keep, when that may pass: a full disk, most likely.
@@ -50,20 +54,20 @@ async fn control(args: ControllerArgs) -> Error {
         Ok(tempo) => tempo,
         Err(error) => return error,
     };
-    let plan = match tempo.plan(capabilities()) {
-        Ok(plan) => plan,
+    let api = Api::new(args.api, Duration::from_secs(5));
+    let (plan, metrics) = match measuring(args.prometheus, tempo, &api) {
+        Ok(both) => both,
         Err(error) => return error,
     };
-    let api = Api::new(args.api, Duration::from_secs(5));
     let (traffic, workload) = (HttpRouter(api.clone()), HttpWorkload(api.clone()));
-    let (metrics, notifier) = (MonitoringMetrics(api.clone()), HttpNotifier(api.clone()));
+    let notifier = HttpNotifier(api.clone());
     let store = FileStore::new(args.state);
     let ports = Ports {
         clock: &SystemClock,
         store: &store,
         workload: &workload,
         traffic: &traffic,
-        metrics: &metrics,
+        metrics: &*metrics,
         approver: &Open,
         notifier: &notifier,
     };
@@ -92,6 +96,24 @@ async fn control(args: ControllerArgs) -> Error {
         };
         sleep(pause).await;
     }
+}
+
+/// What is measured, and with what.
+fn measuring(
+    prometheus: Option<SocketAddr>,
+    tempo: Tempo,
+    api: &Api,
+) -> Result<(Plan, Box<dyn MetricSource>), Error> {
+    Ok(match prometheus {
+        None => (
+            tempo.plan(capabilities())?,
+            Box::new(MonitoringMetrics(api.clone())),
+        ),
+        Some(address) => (
+            tempo.patient_plan(capabilities())?,
+            Box::new(prometheus::metrics(address, tempo)?),
+        ),
+    })
 }
 
 /// Says what does not work, once until it changes.

@@ -10,7 +10,8 @@
 //! how many requests were sent, how many failed (none), and how fast the answers were at each weight.
 //!
 //! With `--bad errors|latency|crash|no-traffic` version 2 is a bad one and is rolled back; with `--kill-controller` the
-//! controlling process is killed again and again, and it all ends the same. `--help` has the rest.
+//! controlling process is killed again and again, and it all ends the same. With `--prometheus` a real Prometheus measures
+//! ([`prometheus`]), with `--stop-prometheus` one that is gone for a while. `--help` has the rest.
 //!
 //! Everything is real: processes, connections, requests, metrics, signals. What a cluster would be is in this process
 //! ([`proxy`], [`platform`], [`monitoring`], [`load`]); the services ([`service`]) and the controller ([`controller`]: the
@@ -30,9 +31,11 @@ mod keeper;
 mod load;
 mod monitoring;
 mod options;
+mod pages;
 mod platform;
 mod pod;
 mod ports;
+mod prometheus;
 mod proxy;
 mod report;
 mod scrape;

@@ -21,6 +21,7 @@ use crate::monitoring::Monitoring;
 use crate::options::Options;
 use crate::platform::Platform;
 use crate::pod::Recipe;
+use crate::prometheus::Prometheus;
 use crate::proxy::{Listening, Proxy};
 use crate::report::{Outcome, Report};
 use crate::screen::{self, NAME, new, old};
@@ -162,18 +163,28 @@ pub(crate) fn program(options: &Options) -> Result<PathBuf, Error> {
 struct World {
     site: Site,
     keeper: Keeper,
+    prometheus: Option<Prometheus>,
 }
 
 impl World {
     async fn start(options: &Options, tempo: Tempo, state: &StateFolder) -> Result<Self, Error> {
         let program = program(options)?;
         let site = Site::start(program.clone(), options, tempo).await?;
+        let prometheus = Prometheus::wanted(options, &site, state, tempo).await?;
         introduce(options, &site.listening);
-        let keeper = Keeper::start(program, controller_arguments(site.api, &state.file(), tempo));
+        let mut arguments = controller_arguments(site.api, &state.file(), tempo);
+        if let Some(prometheus) = &prometheus {
+            arguments.extend(["--prometheus".into(), prometheus.address.to_string().into()]);
+        }
+        let keeper = Keeper::start(program, arguments);
         if options.kill_controller {
             site.admin.unleash(Chaos::new(keeper.killer(), tempo.interval));
         }
-        Ok(Self { site, keeper })
+        Ok(Self {
+            site,
+            keeper,
+            prometheus,
+        })
     }
 
     /// Version 2 is wanted; the rest is up to the controller, or to somebody who presses Ctrl-C.
@@ -251,6 +262,9 @@ impl World {
         }
         let kills = self.keeper.kills();
         self.keeper.stop().await;
+        if let Some(prometheus) = self.prometheus {
+            prometheus.stop().await;
+        }
         if !self.site.proxy.weight().is_zero() && !matches!(end, Err(Error::PromotionFailed)) {
             self.site.admin.set_weight(Weight::ZERO);
             screen::remark("the controller has not sent the traffic back: the platform does");

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use delivery_core::analysis::OnNothing;
 use delivery_core::plan::{Canary, Capabilities, MetricSpec, Spec, Strategy};
 use delivery_core::{Plan, Weight};
 
@@ -67,12 +68,28 @@ impl Tempo {
 
     /// The reference rollout: 10 % more per interval up to 50 %, success rate at least 99 %, P99 at most 500 ms.
     pub(crate) fn plan(self, can: Capabilities) -> Result<Plan, Error> {
+        compiled(&self.spec(), can)
+    }
+
+    /// The same with a monitoring that may be gone for a while: what cannot be measured holds the rollout. A Prometheus
+    /// that was started needs some seconds until it scrapes.
+    pub(crate) fn patient_plan(self, can: Capabilities) -> Result<Plan, Error> {
+        let rounds = Duration::from_secs(20).as_millis() / self.interval.as_millis() + 5;
+        let spec = Spec {
+            on_nothing: OnNothing::Hold,
+            inconclusive: u32::try_from(rounds).ok(),
+            ..self.spec()
+        };
+        compiled(&spec, can)
+    }
+
+    fn spec(self) -> Spec {
         let canary = Canary {
             step_weight: Some(10.0),
             max_weight: Some(50.0),
             ..Canary::default()
         };
-        let spec = Spec {
+        Spec {
             interval: self.interval,
             metrics: vec![
                 MetricSpec::at_least("request-success-rate", 99.0),
@@ -82,11 +99,14 @@ impl Tempo {
             deadline: self.deadline(),
             poll: Some(self.poll()),
             ..Spec::new(Strategy::Canary(canary))
-        };
-        spec.compile(&can)
-            .map(|(plan, _)| plan)
-            .map_err(|it| Error::Plan(it.to_string()))
+        }
     }
+}
+
+fn compiled(spec: &Spec, can: Capabilities) -> Result<Plan, Error> {
+    spec.compile(&can)
+        .map(|(plan, _)| plan)
+        .map_err(|it| Error::Plan(it.to_string()))
 }
 
 /// What the local proxy can do: split, in hundredths of a percent.

@@ -25,6 +25,42 @@ impl Case {
         text.split("\n\n").map(|it| Self::read(it.trim())).collect()
     }
 
+    /// Three elements that come and go as they like, under a rule as it comes. The same for the same seed.
+    pub(crate) fn random(seed: u64) -> Self {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut below = |end: u64| {
+            // Xorshift, Marsaglia 2003.
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state % end
+        };
+        let mut lines = vec![
+            format!("# random {seed}"),
+            format!("for: {}s", below(5) * 30),
+            format!("keep_firing_for: {}s", below(4) * 45),
+            "annotation a: {{ $value | humanize }} {{ $labels.pod }}".into(),
+        ];
+        match below(3) {
+            0 => lines.push("label pod: {{ $labels.pod | toUpper }}".into()),
+            1 => lines.push("label value: {{ $value }}".into()),
+            _ => {}
+        }
+        for pod in ["a", "b", "c"] {
+            let gaps = below(4);
+            let value = |below: &mut dyn FnMut(u64) -> u64| {
+                if below(4) < gaps {
+                    ".".into()
+                } else {
+                    (below(3) * 700).to_string()
+                }
+            };
+            let values: Vec<String> = (0..24).map(|_| value(&mut below)).collect();
+            lines.push(format!("yields {{pod=\"{pod}\"}}: {}", values.join(" ")));
+        }
+        Self::read(&lines.join("\n"))
+    }
+
     fn read(text: &str) -> Self {
         let mut case = Self {
             name: String::new(),

@@ -11,10 +11,9 @@ use serde_json::{Value, json};
 use crate::case::Case;
 
 /// Fails unless `promtool` agrees with all cases.
-pub(crate) fn agrees(cases: &[Case]) {
-    let folder = folder("agrees");
+pub(crate) fn agrees(name: &str, cases: &[Case]) {
+    let folder = folder(name);
     let (failing, working): (Vec<&Case>, Vec<&Case>) = cases.iter().partition(|it| it.fails());
-    assert!(!failing.is_empty() && !working.is_empty());
     let tests: Vec<PathBuf> = working
         .iter()
         .enumerate()

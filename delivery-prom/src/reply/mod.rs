@@ -6,6 +6,7 @@
 
 mod labels;
 mod number;
+mod plain;
 mod wire;
 
 use delivery_core::Timestamp;

@@ -12,7 +12,7 @@ use serde::de::{
 };
 use serde_json::value::RawValue;
 
-use super::{Data, Labels, NoReply, Point, Reply, Series, Track, Value};
+use super::{Data, Labels, NoReply, Point, Reply, Series, Track, Value, plain};
 
 /// Reads the body of an answer to an instant query or a query over a range.
 ///
@@ -46,13 +46,19 @@ pub(crate) fn data<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, NoReply>
 }
 
 /// The points of a matrix' series; no text has none.
-pub(super) fn points(text: &str, see: impl FnMut(Point)) -> Result<(), NoReply> {
-    if text.is_empty() {
+pub(super) fn points(text: &str, mut see: impl FnMut(Point)) -> Result<(), NoReply> {
+    let (mut rest, mut seen) = (text, 0);
+    // The text is JSON, so whatever begins and ends like a list of points is one.
+    while let Some((point, behind)) = rest.strip_prefix(['[', ',']).and_then(plain::point) {
+        see(point);
+        (rest, seen) = (behind, seen + 1);
+    }
+    if rest == "]" || text.is_empty() {
         return Ok(());
     }
     let mut reader = serde_json::Deserializer::from_str(text);
     reader
-        .deserialize_seq(EachPoint(see))
+        .deserialize_seq(EachPoint { see, skip: seen })
         .and_then(|()| reader.end())
         .map_err(NoReply::Unreadable)
 }
@@ -315,8 +321,12 @@ impl<'de> Visitor<'de> for SeriesSeed {
             match &*field {
                 "metric" => labels = Some(map.next_value::<&RawValue>()?),
                 "value" => {
-                    let Point { at, value: number } = map.next_value_seed(PointSeed)?;
-                    value = Some((at, Value::Float(number)));
+                    let raw = map.next_value::<&RawValue>()?;
+                    let point = match plain::point(raw.get()) {
+                        Some((point, "")) => point,
+                        _ => PointSeed.deserialize(raw).map_err(de::Error::custom)?,
+                    };
+                    value = Some((point.at, Value::Float(point.value)));
                 }
                 "histogram" => {
                     let (at, _) = map.next_value::<(Moment, IgnoredAny)>()?;
@@ -425,7 +435,11 @@ impl<'de> Visitor<'de> for PointSeed {
     }
 }
 
-struct EachPoint<F>(F);
+/// Shows every point but the first, which were seen already.
+struct EachPoint<F> {
+    see: F,
+    skip: usize,
+}
 
 impl<'de, F: FnMut(Point)> Visitor<'de> for EachPoint<F> {
     type Value = ();
@@ -436,7 +450,11 @@ impl<'de, F: FnMut(Point)> Visitor<'de> for EachPoint<F> {
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
         while let Some(point) = items.next_element_seed(PointSeed)? {
-            (self.0)(point);
+            if self.skip > 0 {
+                self.skip -= 1;
+            } else {
+                (self.see)(point);
+            }
         }
         Ok(())
     }
