@@ -27,10 +27,10 @@ fn every_case_goes_as_the_table_says() {
 }
 
 #[test]
-fn the_reference_pipelines_rules_are_in_the_table() {
+fn the_everyday_rules_are_in_the_table() {
     let cases = Case::all();
     for rule in ["HighErrorRate", "HighLatency", "PodCrashLooping"] {
-        let told = |it: &&Case| it.name.starts_with("reference pipeline") && it.name.contains(rule);
+        let told = |it: &&Case| it.name.starts_with("everyday rules") && it.name.contains(rule);
         assert!(cases.iter().any(|it| told(&it)), "{rule}");
     }
 }
