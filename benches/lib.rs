@@ -1,5 +1,7 @@
 //! What the benches measure: the reference rollout, in its states.
 
+pub mod replies;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -20,7 +20,7 @@
 //! `std`.
 //!
 //! Reading order: [`weight`], [`time`] and [`revision`] are the values; [`plan`] is what should happen; [`analysis`]
-//! judges; [`rollout`] decides; [`port`] is what the world must offer; [`driver`] is the loop.
+//! judges; [`alerting`] tells when an alerting rule would fire; [`rollout`] decides; [`port`] is what the world must offer; [`driver`] is the loop.
 //!
 //! # Example
 //! Decisions are values, so they can be looked at without any world:
@@ -68,6 +68,8 @@ pub mod revision;
 pub mod plan;
 
 pub mod analysis;
+
+pub mod alerting;
 
 pub mod rollout;
 

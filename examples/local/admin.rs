@@ -7,6 +7,7 @@
 //! | `GET /workload` | the processes of both sides, and the revision that should be rolled out |
 //! | `PUT /workload` | what the processes should be |
 //! | `GET /metrics-window?from=…&to=…&canary=…&primary=…` | what was counted between two moments (ms since 1970) |
+//! | `GET /pods/metrics` | the metrics of all processes on one page, for a Prometheus |
 //! | `GET /commands` | what people have ordered |
 //! | `POST /notices` | something happened |
 //!
@@ -31,6 +32,7 @@ use crate::http::{self, Answer};
 use crate::journal::Journal;
 use crate::load::Ledger;
 use crate::monitoring::Monitoring;
+use crate::pages::Pages;
 use crate::platform::Platform;
 use crate::proxy::Proxy;
 use crate::wire::{TrafficBody, WishBody};
@@ -45,6 +47,7 @@ struct Shared {
     monitoring: Monitoring,
     journal: Journal,
     ledger: Ledger,
+    pages: Pages,
     commands: Mutex<Vec<Command>>,
     chaos: Mutex<Option<Arc<Chaos>>>,
 }
@@ -64,6 +67,7 @@ impl Admin {
             monitoring,
             journal,
             ledger,
+            pages: Pages::default(),
             commands,
             chaos,
         }))
@@ -151,6 +155,10 @@ impl Admin {
                     &canary,
                     primary.as_ref(),
                 )))
+            }
+            (&Method::GET, "/pods/metrics") => {
+                let page = shared.pages.page(shared.platform.targets()).await;
+                Ok(http::text(StatusCode::OK, page))
             }
             (&Method::GET, "/commands") => Ok(http::json(
                 &*shared.commands.lock().unwrap_or_else(PoisonError::into_inner),

@@ -16,7 +16,7 @@ use crate::options::Options;
 use crate::ports::{HttpNotifier, HttpRouter, HttpWorkload, MonitoringMetrics};
 use crate::screen::{self, new, now, old};
 use crate::supervisor::{Site, program};
-use crate::tempo::{Tempo, capabilities};
+use crate::tempo::{Tempo, plan};
 
 /// Checks all ports, one after the other.
 pub(crate) async fn run(options: &Options) -> Result<(), Error> {
@@ -61,7 +61,7 @@ async fn check(site: &Site, tempo: Tempo) -> Result<(), Error> {
     let window = Window { from, to: now() };
     // What was scraped last is on its way into the books.
     sleep(tempo.poll()).await;
-    let plan = tempo.plan(capabilities())?;
+    let plan = plan(&tempo.spec())?;
     for metric in plan.metrics() {
         let (old, new) = (old(), new());
         let ask = Measure {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use delivery_core::host::{FileStore, SystemClock};
-use delivery_core::port::{Approver, Clock, Fault, Open, PortError};
+use delivery_core::port::{Approver, Clock, Fault, MetricSource, Open, PortError};
 use delivery_core::rollout::Command;
 use delivery_core::{Ports, advance};
 use delivery_http::FanOut;
@@ -17,8 +17,9 @@ use crate::error::{Error, chain};
 use crate::gates::GateArgs;
 use crate::http::Api;
 use crate::ports::{HttpNotifier, HttpRouter, HttpWorkload, MonitoringMetrics};
+use crate::prometheus;
 use crate::service::stdin_closed;
-use crate::tempo::{Tempo, capabilities};
+use crate::tempo::{Tempo, plan};
 
 /// How the controller is started.
 #[derive(Args, Debug)]
@@ -35,6 +36,9 @@ pub(crate) struct ControllerArgs {
     /// Requests per second.
     #[arg(long)]
     rate: u32,
+    /// Where a Prometheus listens that measures.
+    #[arg(long)]
+    prometheus: Option<SocketAddr>,
     #[command(flatten)]
     gates: GateArgs,
 }
@@ -59,14 +63,22 @@ async fn control(args: ControllerArgs) -> Error {
         Ok(hooks) => hooks,
         Err(error) => return error,
     };
-    let gates = hooks.as_ref().map(Webhooks::gates).unwrap_or_default();
-    let plan = match tempo.gated_plan(capabilities(), gates) {
+    let mut spec = tempo.spec();
+    spec.gates = hooks.as_ref().map(Webhooks::gates).unwrap_or_default();
+    if args.prometheus.is_some() {
+        spec = tempo.patient(spec);
+    }
+    let plan = match plan(&spec) {
         Ok(plan) => plan,
         Err(error) => return error,
     };
     let api = Api::new(args.api, Duration::from_secs(5));
+    let metrics = match measuring(args.prometheus, tempo, &api) {
+        Ok(metrics) => metrics,
+        Err(error) => return error,
+    };
     let (traffic, workload) = (HttpRouter(api.clone()), HttpWorkload(api.clone()));
-    let (metrics, notifier) = (MonitoringMetrics(api.clone()), HttpNotifier(api.clone()));
+    let notifier = HttpNotifier(api.clone());
     let (approver, notifier): (&dyn Approver, _) = match &hooks {
         Some(hooks) => (hooks, FanOut::new().and(&notifier).and(hooks)),
         None => (&Open, FanOut::new().and(&notifier)),
@@ -77,7 +89,7 @@ async fn control(args: ControllerArgs) -> Error {
         store: &store,
         workload: &workload,
         traffic: &traffic,
-        metrics: &metrics,
+        metrics: &*metrics,
         approver,
         notifier: &notifier,
     };
@@ -106,6 +118,18 @@ async fn control(args: ControllerArgs) -> Error {
         };
         sleep(pause).await;
     }
+}
+
+/// What is measured, and with what.
+fn measuring(
+    prometheus: Option<SocketAddr>,
+    tempo: Tempo,
+    api: &Api,
+) -> Result<Box<dyn MetricSource>, Error> {
+    Ok(match prometheus {
+        None => Box::new(MonitoringMetrics(api.clone())),
+        Some(address) => Box::new(prometheus::metrics(address, tempo)?),
+    })
 }
 
 /// Says what does not work, once until it changes.

@@ -26,6 +26,8 @@ pub(crate) enum Error {
     },
     #[error("the service does not come up: {0}")]
     NotReady(String),
+    #[error("the Prometheus does not come up: {0}")]
+    Prometheus(String),
     #[error("cannot keep the rollout's state in {path}", path = path.display())]
     StateFolder { path: PathBuf, source: io::Error },
     #[error("cannot write the report to {path}", path = path.display())]

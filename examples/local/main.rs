@@ -11,7 +11,8 @@
 //!
 //! With `--bad errors|latency|crash|no-traffic` version 2 is a bad one and is rolled back; with `--kill-controller` the
 //! controlling process is killed again and again, and it all ends the same. With `--gate` the promotion waits until you open
-//! a gate with `curl`. `--help` has the rest.
+//! a gate with `curl`. With `--prometheus` a real Prometheus measures ([`prometheus`]), with `--stop-prometheus` one that
+//! is gone for a while. `--help` has the rest.
 //!
 //! Everything is real: processes, connections, requests, metrics, signals. What a cluster would be is in this process
 //! ([`proxy`], [`platform`], [`monitoring`], [`load`]); the services ([`service`]) and the controller ([`controller`]: the
@@ -32,9 +33,11 @@ mod keeper;
 mod load;
 mod monitoring;
 mod options;
+mod pages;
 mod platform;
 mod pod;
 mod ports;
+mod prometheus;
 mod proxy;
 mod report;
 mod scrape;

@@ -49,6 +49,12 @@ pub(crate) struct Options {
     /// traffic, and events are sent.
     #[arg(long)]
     pub(crate) gate: bool,
+    /// Measure with a real Prometheus, which must be installed.
+    #[arg(long)]
+    pub(crate) prometheus: bool,
+    /// Stop the Prometheus in mid-rollout, and start it again some intervals later.
+    #[arg(long, requires = "prometheus")]
+    pub(crate) stop_prometheus: bool,
     /// Write the whole run to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,

@@ -54,6 +54,11 @@ impl StateFolder {
         &self.path
     }
 
+    /// Where Prometheus keeps its data, as long as it runs.
+    pub(crate) fn prometheus(&self) -> PathBuf {
+        self.path.join("prometheus")
+    }
+
     pub(crate) fn file(&self) -> PathBuf {
         self.path.join("rollout.json")
     }

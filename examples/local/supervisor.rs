@@ -22,6 +22,7 @@ use crate::monitoring::Monitoring;
 use crate::options::Options;
 use crate::platform::Platform;
 use crate::pod::Recipe;
+use crate::prometheus::Prometheus;
 use crate::proxy::{Listening, Proxy};
 use crate::report::{Outcome, Report};
 use crate::screen::{self, NAME, new, old};
@@ -164,12 +165,14 @@ struct World {
     site: Site,
     keeper: Keeper,
     gates: Option<Gates>,
+    prometheus: Option<Prometheus>,
 }
 
 impl World {
     async fn start(options: &Options, tempo: Tempo, state: &StateFolder) -> Result<Self, Error> {
         let program = program(options)?;
         let site = Site::start(program.clone(), options, tempo).await?;
+        let prometheus = Prometheus::wanted(options, &site, state, tempo).await?;
         introduce(options, &site.listening);
         let mut arguments = controller_arguments(site.api, &state.file(), tempo);
         let mut gates = None;
@@ -178,11 +181,19 @@ impl World {
             arguments.extend(started.arguments());
             gates = Some(started);
         }
+        if let Some(prometheus) = &prometheus {
+            arguments.extend(["--prometheus".into(), prometheus.address.to_string().into()]);
+        }
         let keeper = Keeper::start(program, arguments);
         if options.kill_controller {
             site.admin.unleash(Chaos::new(keeper.killer(), tempo.interval));
         }
-        Ok(Self { site, keeper, gates })
+        Ok(Self {
+            site,
+            keeper,
+            gates,
+            prometheus,
+        })
     }
 
     /// Version 2 is wanted; the rest is up to the controller, or to somebody who presses Ctrl-C.
@@ -263,6 +274,9 @@ impl World {
         self.keeper.stop().await;
         if let Some(gates) = self.gates {
             gates.stop();
+        }
+        if let Some(prometheus) = self.prometheus {
+            prometheus.stop().await;
         }
         if !self.site.proxy.weight().is_zero() && !matches!(end, Err(Error::PromotionFailed)) {
             self.site.admin.set_weight(Weight::ZERO);

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use delivery_core::plan::{Canary, Capabilities, Gate, MetricSpec, Spec, Strategy};
+use delivery_core::analysis::OnNothing;
+use delivery_core::plan::{Canary, Capabilities, MetricSpec, Spec, Strategy};
 use delivery_core::{Plan, Weight};
 
 use crate::error::Error;
@@ -65,18 +66,19 @@ impl Tempo {
         self.interval * 40 + self.deadline() * 4 + Duration::from_secs(30)
     }
 
+    /// A rollout with a monitoring that may be gone for a while: what cannot be measured holds it. A Prometheus that was
+    /// started needs some seconds until it scrapes.
+    pub(crate) fn patient(self, spec: Spec) -> Spec {
+        let rounds = Duration::from_secs(20).as_millis() / self.interval.as_millis() + 5;
+        Spec {
+            on_nothing: OnNothing::Hold,
+            inconclusive: u32::try_from(rounds).ok(),
+            ..spec
+        }
+    }
+
     /// The reference rollout: 10 % more per interval up to 50 %, success rate at least 99 %, P99 at most 500 ms.
-    pub(crate) fn plan(self, can: Capabilities) -> Result<Plan, Error> {
-        compiled(&self.spec(), can)
-    }
-
-    /// The same with gates.
-    pub(crate) fn gated_plan(self, can: Capabilities, gates: Vec<Gate>) -> Result<Plan, Error> {
-        let spec = Spec { gates, ..self.spec() };
-        compiled(&spec, can)
-    }
-
-    fn spec(self) -> Spec {
+    pub(crate) fn spec(self) -> Spec {
         let canary = Canary {
             step_weight: Some(10.0),
             max_weight: Some(50.0),
@@ -96,8 +98,9 @@ impl Tempo {
     }
 }
 
-fn compiled(spec: &Spec, can: Capabilities) -> Result<Plan, Error> {
-    spec.compile(&can)
+/// The plan for the local proxy.
+pub(crate) fn plan(spec: &Spec) -> Result<Plan, Error> {
+    spec.compile(&capabilities())
         .map(|(plan, _)| plan)
         .map_err(|it| Error::Plan(it.to_string()))
 }
@@ -120,7 +123,7 @@ mod tests {
     #[test]
     fn the_reference_rollout_is_a_plan() {
         let tempo = Tempo::new(Duration::from_secs(2), 300).unwrap();
-        let plan = tempo.plan(capabilities()).unwrap();
+        let plan = plan(&tempo.spec()).unwrap();
         assert_eq!(plan.timetable().shortest(), Duration::from_secs(16));
         assert!(tempo.limit() > plan.timetable().longest().unwrap());
     }

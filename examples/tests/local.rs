@@ -144,6 +144,69 @@ fn open_gate(line: &str) {
     assert!(answer.contains(" 202 "), "{answer}");
 }
 
+// A real Prometheus
+
+#[test]
+#[ignore = "needs prometheus: run the README's test command"]
+fn a_good_version_is_promoted_by_what_prometheus_measures() {
+    let ended = local(&["--prometheus", "--interval", "1s"]).wait();
+    ended.is_promoted();
+    assert_eq!(ended.weights(), [10, 20, 30, 40, 50, 0]);
+    ended.says("checks passed: request-success-rate 100 at least 99; request-duration ");
+}
+
+#[test]
+#[ignore = "needs prometheus: run the README's test command"]
+fn a_version_with_errors_is_rolled_back_by_what_prometheus_measures() {
+    let ended = local(&["--prometheus", "--bad", "errors", "--interval", "1s"]).wait();
+    ended.is_rolled_back("request-success-rate");
+}
+
+#[test]
+#[ignore = "needs prometheus: run the README's test command"]
+fn a_slow_version_is_rolled_back_by_what_prometheus_measures() {
+    let ended = local(&["--prometheus", "--bad", "latency", "--interval", "1s"]).wait();
+    ended.is_rolled_back("request-duration");
+}
+
+#[test]
+#[ignore = "needs prometheus: run the README's test command"]
+fn a_version_that_prometheus_sees_nothing_of_is_rolled_back() {
+    let ended = local(&["--prometheus", "--bad", "no-traffic", "--interval", "4s"]).wait();
+    ended.is_rolled_back("no data");
+    assert_eq!(ended.weights(), [10, 0], "nothing without data lets a round pass");
+}
+
+#[test]
+#[ignore = "needs prometheus: run the README's test command"]
+fn a_rollout_holds_while_prometheus_is_gone_and_goes_on_when_it_is_back() {
+    let ended = local(&["--prometheus", "--stop-prometheus", "--interval", "1s"]).wait();
+    ended.is_promoted();
+    assert_eq!(ended.weights(), [10, 20, 30, 40, 50, 0]);
+    let (before, after) = ended.said.split_once("Prometheus was stopped").unwrap();
+    let (without, after) = after.split_once("Prometheus was started again").unwrap();
+    assert!(before.contains("Progressing       20"), "{before}");
+    assert!(without.contains("source unreachable: "), "{without}");
+    let moved = |text: &str| text.contains("checks passed");
+    assert!(moved(before) && !moved(without) && moved(after), "{}", ended.said);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "needs prometheus: run the README's test command"]
+fn no_prometheus_outlives_a_supervisor_that_is_killed() {
+    let mut running = local(&["--prometheus", "--interval", "1s"]);
+    running.read_until("Progressing       10");
+    running.child.kill().unwrap();
+    running.child.wait().unwrap();
+    running.leaves_nothing();
+    let until = Instant::now() + Duration::from_secs(10);
+    while running.inhabited() {
+        assert!(Instant::now() < until, "something still works in its folder");
+        sleep(Duration::from_millis(50));
+    }
+}
+
 // Faults
 
 /// The rollout holds until they are back, and goes on.
@@ -390,6 +453,16 @@ impl Running {
             assert!(Instant::now() < until, "left over: {:?}", self.processes(""));
             sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Whether a process has its working directory in its folder.
+    #[cfg(target_os = "linux")]
+    fn inhabited(&self) -> bool {
+        let folder = fs::canonicalize(&self.folder.0).unwrap();
+        fs::read_dir("/proc")
+            .unwrap()
+            .filter_map(|it| fs::read_link(it.ok()?.path().join("cwd")).ok())
+            .any(|it| it.starts_with(&folder))
     }
 
     /// Its processes that have this in their command line. There is no way to know without `/proc`.

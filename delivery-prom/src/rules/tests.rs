@@ -1,0 +1,561 @@
+//! Each lint with a fault and without it, and files that cannot be read.
+
+use std::fmt::Write as _;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// A file with one alerting rule, its expression on line 6.
+fn rule(expr: &str, rest: &str) -> String {
+    let mut text = String::from("groups:\n- name: g\n  interval: 15s\n  rules:\n  - alert: A\n");
+    writeln!(text, "    expr: {}", serde_json::to_string(expr).unwrap()).unwrap();
+    for line in rest.lines() {
+        writeln!(text, "    {line}").unwrap();
+    }
+    text
+}
+
+/// The same lines, two columns to the right.
+fn indented(text: &str) -> String {
+    text.lines().flat_map(|it| ["  ", it, "\n"]).collect()
+}
+
+/// Line and lint of each finding.
+fn found(file: &str, text: &str) -> Vec<(u64, Lint)> {
+    check(file, text, &Pace::default())
+        .unwrap()
+        .iter()
+        .map(|it| (it.line, it.lint))
+        .collect()
+}
+
+fn lints(expr: &str, rest: &str) -> Vec<Lint> {
+    found("a.yaml", &rule(expr, rest))
+        .into_iter()
+        .map(|it| it.1)
+        .collect()
+}
+
+fn refused(file: &str, text: &str) -> String {
+    check(file, text, &Pace::default()).unwrap_err().to_string()
+}
+
+// Labels that a text prints
+
+#[test]
+fn a_text_may_print_what_the_expression_keeps_and_nothing_else() {
+    for (expr, label, kept) in [
+        ("up{job=\"a\"}", "pod", true),
+        ("up{pod=\"\"}", "pod", false),
+        ("up{job=\"a\"} == 0", "__name__", true),
+        ("rate(x{job=\"a\"}[1m])", "__name__", false),
+        ("sum by (service)(x)", "service", true),
+        ("sum by (service)(x)", "pod", false),
+        ("sum without (pod)(x)", "service", true),
+        ("sum without (pod)(x)", "pod", false),
+        ("sum(x{job=\"a\"})", "job", false),
+        ("sum by (service)(sum by (pod)(x))", "service", false),
+        ("topk(3, sum by (service)(x))", "service", true),
+        ("topk(3, sum by (service)(x))", "pod", false),
+        ("count_values by (job)(\"version\", x)", "version", true),
+        ("quantile by (job)(0.9, x)", "pod", false),
+        (
+            "histogram_quantile(0.99, sum by (le, service)(rate(b[1m])))",
+            "service",
+            true,
+        ),
+        (
+            "histogram_quantile(0.99, sum by (le, service)(rate(b[1m])))",
+            "le",
+            false,
+        ),
+        (
+            "label_replace(sum by (job)(x), \"service\", \"$1\", \"job\", \"(.*)\")",
+            "service",
+            true,
+        ),
+        ("absent(up{job=\"a\"})", "job", true),
+        ("absent(up{job=~\"a\"})", "job", false),
+        ("absent_over_time(up{job=\"a\"}[1m])", "pod", false),
+        ("vector(1)", "job", false),
+        ("time() > bool 5", "job", false),
+        ("sum by (a)(x{job=\"j\"}) / sum by (b)(y{job=\"j\"})", "a", false),
+        ("sum by (a, b)(x) / on (a) sum by (a)(y)", "a", true),
+        ("sum by (a, b)(x) / on (a) sum by (a)(y)", "b", false),
+        ("sum by (a, b)(x) / ignoring (b) sum by (a)(y)", "b", false),
+        ("sum by (a, b)(x) / on (a) group_left sum by (a)(y)", "b", true),
+        ("sum by (a, b)(x) * on (a) group_left (team) owner", "team", true),
+        (
+            "sum by (a, b)(x) * on (a) group_left (team) sum by (a)(owner)",
+            "team",
+            false,
+        ),
+        (
+            "sum by (a)(x) * on (a) group_right (b) sum by (a, c)(y)",
+            "c",
+            true,
+        ),
+        ("sum by (a)(x) and on () sum(y{job=\"j\"})", "a", true),
+        ("sum by (a)(x) and on () sum by (b)(y)", "b", false),
+        ("sum by (a)(x) or sum by (b)(y)", "b", true),
+        ("sum by (a)(x) unless sum by (a)(y)", "b", false),
+        ("1 - sum by (a)(x)", "a", true),
+        ("-sum by (a)(x)", "b", false),
+        ("max_over_time(sum by (a)(x)[1m:15s])", "a", true),
+        ("max_over_time(sum by (a)(x)[1m:15s])", "b", false),
+        ("(sum by (a)(x) > 0) > bool 1", "a", true),
+    ] {
+        let text = format!("annotations:\n  text: 'x {{{{ $labels.{label} }}}}'");
+        let found = check("a.yaml", &rule(expr, &text), &Pace::default()).unwrap();
+        let dropped: Vec<_> = found.iter().filter(|it| it.lint == Lint::LabelDropped).collect();
+        assert_eq!(dropped.is_empty(), kept, "{label} of {expr}: {dropped:?}");
+        assert!(dropped.iter().all(|it| it.line == 8));
+    }
+}
+
+#[test]
+fn a_label_of_the_rule_itself_is_not_in_labels() {
+    let text = rule(
+        "sum by (pod)(x)",
+        "labels:\n  service: web\nannotations:\n  text: '{{ $labels.service }}'",
+    );
+    let found = check("a.yaml", &text, &Pace::default()).unwrap();
+    assert_eq!(
+        found[0].to_string(),
+        "a.yaml:10: rule `A` of group `g`: annotation `text` prints $labels.service, which is empty: `$labels` are \
+         those of the expression, which keeps only `pod`, and not the rule's own; write the label's value out \
+         [label-dropped]"
+    );
+}
+
+#[test]
+fn what_a_recording_rule_drops_is_dropped() {
+    let text = "groups:\n- name: g\n  interval: 15s\n  rules:\n  - record: service:errors\n    expr: sum by (service)(x)\n    \
+                labels: {tier: front}\n  - alert: A\n    expr: service:errors > 1\n    annotations:\n      \
+                a: '{{ $labels.service }} {{ $labels.tier }}'\n      b: '{{ $labels.pod }}'\n";
+    assert_eq!(found("a.yaml", text), [(12, Lint::LabelDropped)]);
+}
+
+#[test]
+fn what_is_wrong_with_a_recording_rule_is_wrong_with_the_alert_that_reads_it() {
+    let text = "groups:\n- name: g\n  interval: 15s\n  rules:\n  - record: errors:rate5m\n    expr: sum(rate(e[5m]))\n  \
+                - record: ratio\n    expr: errors:rate5m / sum(rate(t[5m]))\n  - record: loop\n    expr: loop\n  \
+                - alert: A\n    expr: ratio > 0.01 or loop > 0\n  - alert: B\n    expr: ratio > 0.01\n";
+    let lints: Vec<(u64, Lint)> = found("a.yaml", text);
+    let expected = [
+        (11, Lint::SlowAlert),
+        (12, Lint::NoTraffic),
+        (13, Lint::SlowAlert),
+        (14, Lint::SumsEverything),
+        (14, Lint::NoTraffic),
+    ];
+    assert_eq!(lints, expected);
+}
+
+#[test]
+fn a_template_that_we_do_not_support_is_still_looked_at() {
+    let text = "annotations:\n  a: '{{ if $labels.pod }}{{ $labels.pod }}{{ end }}'\n  b: '{{ if .Labels.job }}x{{ end }}'";
+    assert_eq!(lints("sum by (job)(x)", text), [Lint::LabelDropped]);
+}
+
+#[test]
+fn a_template_that_prints_an_error_is_reported_and_one_that_we_only_do_not_know_is_not() {
+    for (text, broken) in [
+        ("{{ $value", true),
+        (r#"{{ printf "%d" $value }}"#, true),
+        (r#"{{ printf "%.0f" $value }}"#, false),
+        ("{{ range query \"up\" }}{{ . }}{{ end }}", false),
+    ] {
+        let rest = format!("annotations:\n  a: '{text}'");
+        let expected: &[Lint] = if broken { &[Lint::BrokenText] } else { &[] };
+        assert_eq!(lints("sum by (job)(x)", &rest), expected, "{text}");
+    }
+}
+
+// Sums over everything
+
+#[test]
+fn one_number_of_all_services_is_reported() {
+    for (expr, everything) in [
+        ("sum(x) > 1", true),
+        ("sum by ()(x) > 1", true),
+        ("max(avg(x)) > 1", true),
+        ("sum by (service)(x) > 1", false),
+        ("sum without (pod)(x) > 1", false),
+        ("sum(x{service=\"web\"}) > 1", false),
+        ("sum(x{pod=~\"web-canary-.*\"}) > 1", false),
+        ("sum(x{status=\"500\"}) > 1", true),
+        ("x > 1", false),
+        ("topk(1, x) > 1", false),
+        ("absent(x)", false),
+        ("x > on () group_left sum(y)", false),
+    ] {
+        let expected: &[Lint] = if everything { &[Lint::SumsEverything] } else { &[] };
+        assert_eq!(lints(expr, ""), expected, "{expr}");
+    }
+}
+
+// No traffic
+
+#[test]
+fn a_ratio_to_traffic_must_say_what_it_wants_without_traffic() {
+    for (expr, silent) in [
+        ("sum by (a)(rate(e[1m])) / sum by (a)(rate(t[1m])) > 0.01", true),
+        (
+            "sum by (a)(increase(e[1m])) / (sum by (a)(increase(t[1m]))) > 0.01",
+            true,
+        ),
+        ("a:errors:rate1m / a:requests:rate1m > 0.01", true),
+        ("1 - rate(e[1m]) / rate(t[1m]) > 0.01", true),
+        (
+            "sum by (a)(rate(e[1m])) / (sum by (a)(rate(t[1m])) > 0) > 0.01",
+            false,
+        ),
+        (
+            "sum by (a)(rate(e[1m])) / clamp_min(sum by (a)(rate(t[1m])), 1) > 0.01",
+            false,
+        ),
+        (
+            "sum by (a)(rate(e[1m])) / sum by (a)(rate(t[1m])) > 0.01 and sum by (a)(rate(t[1m])) > 0",
+            false,
+        ),
+        (
+            "sum by (a)(rate(e[1m])) / sum by (a)(rate(t[1m])) > 0.01 and sum by (a)(other) > 0",
+            true,
+        ),
+        ("sum by (a)(rate(e[1m])) / 100 > 0.01", false),
+        ("rate(cpu[1m]) / limit > 0.9", false),
+    ] {
+        let expected: &[Lint] = if silent { &[Lint::NoTraffic] } else { &[] };
+        assert_eq!(lints(expr, ""), expected, "{expr}");
+    }
+}
+
+#[test]
+fn another_rule_may_watch_for_the_absence_of_traffic() {
+    let ratio = "sum by (a)(rate(e[1m])) / sum by (a)(rate(t[1m])) > 0.01";
+    for (watch, silent) in [
+        ("absent(t)", false),
+        ("sum by (a)(rate(t[1m])) == 0", false),
+        ("sum by (a)(rate(t[1m])) < 0.1", false),
+        ("sum by (a)(rate(t[1m])) > 1000", true),
+        ("absent(other)", true),
+    ] {
+        let text = format!("{}  - alert: B\n    expr: {watch}\n", rule(ratio, ""));
+        assert_eq!(found("a.yaml", &text).is_empty(), !silent, "{watch}");
+    }
+}
+
+// Slowness
+
+#[test]
+fn an_alert_must_come_within_a_step() {
+    let pace = Pace::default();
+    for (expr, rest, slow) in [
+        ("rate(x[1m])", "for: 30s", false),
+        ("rate(x[1m])", "for: 31s", true),
+        ("rate(x[2m])", "", true),
+        ("max_over_time(rate(x[30s])[1m:15s])", "", true),
+        ("x", "for: 0m", false),
+    ] {
+        let found = check("a.yaml", &rule(expr, rest), &pace).unwrap();
+        assert_eq!(
+            found.iter().any(|it| it.lint == Lint::SlowAlert),
+            slow,
+            "{expr} {rest}: {found:?}"
+        );
+    }
+    let text = rule("rate(x[5m])", "for: 2m");
+    let slow = &check("a.yaml", &text, &pace).unwrap()[0];
+    assert_eq!(
+        slow.to_string(),
+        "a.yaml:5: rule `A` of group `g`: it fires 2m30s after the cause at the earliest (`for` 2m, evaluated every 15s, \
+         scraped every 15s) and looks back over 5m; an analysis step takes 1m: by then the canary has moved 5 steps; stay \
+         at each weight for at least 5m, or shorten `for` and the range to what fits into a step [slow-alert]"
+    );
+    let patient = Pace {
+        step: Duration::from_secs(300),
+        ..pace
+    };
+    assert_eq!(check("a.yaml", &text, &patient).unwrap(), []);
+    let rare = Pace {
+        evaluation: Duration::from_secs(900),
+        ..patient
+    };
+    assert_eq!(
+        check("a.yaml", &text, &rare).unwrap(),
+        [],
+        "the group has an interval of its own"
+    );
+    assert_ne!(
+        check("a.yaml", &text.replace("  interval: 15s\n", ""), &rare).unwrap(),
+        []
+    );
+}
+
+// Counts with decimals
+
+#[test]
+fn a_count_is_printed_whole() {
+    for (expr, text, decimals) in [
+        ("increase(x[1m]) > 3", "{{ $value }}", true),
+        ("sum by (a)(increase(x[1m])) > 3", "{{ $value | humanize }}", true),
+        (
+            "increase(x[1m]) > 3 and on () up{job=\"a\"}",
+            "{{ $value }}",
+            true,
+        ),
+        ("increase(x[1m]) > 3", r#"{{ printf "%.0f" $value }}"#, false),
+        ("round(increase(x[1m])) > 3", "{{ $value }}", false),
+        ("avg by (a)(increase(x[1m])) > 3", "{{ $value }}", false),
+        ("rate(x[1m]) > 3", "{{ $value }}", false),
+    ] {
+        let expected: &[Lint] = if decimals { &[Lint::ExtrapolatedCount] } else { &[] };
+        assert_eq!(
+            lints(expr, &format!("annotations:\n  a: '{text}'")),
+            expected,
+            "{expr} {text}"
+        );
+    }
+}
+
+// Files
+
+#[test]
+fn rules_are_found_in_files_manifests_lists_and_among_other_documents() {
+    let spec = "spec:\n  groups:\n  - name: g\n    rules:\n    - alert: A\n      expr: sum(x)\n";
+    let manifest = format!("apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\n{spec}");
+    assert_eq!(found("a.yaml", &manifest), [(8, Lint::SumsEverything)]);
+
+    let documents = format!("kind: Service\nmetadata: {{name: web}}\n---\n{manifest}---\n{manifest}");
+    let lines: Vec<u64> = found("a.yaml", &documents).iter().map(|it| it.0).collect();
+    assert_eq!(lines, [11, 20]);
+
+    let indented = indented(&manifest);
+    let list = format!("kind: List\nitems:\n- {}", indented.trim_start());
+    assert_eq!(found("a.yaml", &list), [(10, Lint::SumsEverything)]);
+}
+
+#[test]
+fn what_cannot_be_read_is_an_error_with_its_line() {
+    for (text, message) in [
+        ("groups: [\n", "a.yaml:1: no YAML: unclosed bracket"),
+        (
+            "groups:\n- name: g\n  rules:\n  - alert: A\n",
+            "a.yaml:4: a rule needs `expr`",
+        ),
+        (
+            "groups:\n- name: g\n  rules:\n  - expr: x\n",
+            "a.yaml:4: a rule (unless it has `record`) needs `alert`",
+        ),
+        ("groups:\n- rules: []\n", "a.yaml:2: a group needs `name`"),
+        (
+            "groups:\n- name: g\n",
+            "a.yaml:2: group `g` has no `rules` (expected a list)",
+        ),
+        ("groups: web\n", "a.yaml:1: `groups` is a text (expected a list)"),
+        (
+            "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: sum(x\n",
+            "a.yaml:5: `expr` is no PromQL that we can read: ",
+        ),
+        (
+            "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: x\n    for: 5 minutes\n",
+            "a.yaml:6: `for`: \"5 minutes\" is no duration: unknown unit \" minutes\"",
+        ),
+        (
+            "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: x\n    annotations: [a]\n",
+            "a.yaml:6: `annotations` is a list (expected a mapping of texts)",
+        ),
+        (
+            "kind: PrometheusRule\nspec:\n  a: b\n",
+            "a.yaml:3: a PrometheusRule without `spec.groups`",
+        ),
+        (
+            "kind: Service\n",
+            "a.yaml: there are neither rules nor log stages",
+        ),
+        ("", "a.yaml: there are neither rules nor log stages"),
+    ] {
+        let refused = refused("a.yaml", text);
+        assert!(refused.starts_with(message), "{text}: {refused}");
+        assert_eq!(refused.lines().count(), 1, "{refused}");
+    }
+}
+
+#[test]
+fn an_expression_without_end_is_refused_and_not_followed() {
+    for expr in [
+        "(".repeat(1_000),
+        "-".repeat(10_000) + "x",
+        ["x", &" or x".repeat(5_000)].concat(),
+        "x".repeat(20_000),
+    ] {
+        assert!(
+            refused("a.yaml", &rule(&expr, "")).contains("expected at most"),
+            "{}",
+            expr.len()
+        );
+    }
+    assert_eq!(lints(&["x", &" or x".repeat(400)].concat(), ""), []);
+    assert_eq!(lints(&[&"(".repeat(400), "x", &")".repeat(400)].concat(), ""), []);
+}
+
+// Log stages
+
+const JSON: &str = "- json:\n    expressions: {level: level, msg: message, trace_id: }\n";
+
+#[test]
+fn a_drop_stage_that_cannot_match_is_reported() {
+    for (stage, never) in [
+        ("- drop: {expression: '.*level=debug.*'}", true),
+        ("- drop: {expression: 'message=\"ok\"'}", true),
+        ("- drop: {source: level, expression: 'level=debug'}", true),
+        ("- drop: {source: [level, msg], expression: 'level=debug'}", true),
+        ("- drop: {source: level, value: debug}", false),
+        ("- drop: {source: level, expression: '^debug$'}", false),
+        ("- drop: {expression: '\"level\":\"debug\"'}", false),
+        ("- drop: {expression: '/healthz'}", false),
+        ("- drop: {expression: 'loglevel=debug'}", false),
+        ("- drop: {older_than: 24h}", false),
+        (
+            "- match:\n    selector: '{app=\"a\"}'\n    stages:\n    - drop: {expression: 'level=debug'}",
+            true,
+        ),
+    ] {
+        let text = indented(&[JSON, stage].concat());
+        let found = found("a.yaml", &format!("pipeline_stages:\n{text}"));
+        let lints: Vec<Lint> = found.iter().map(|it| it.1).collect();
+        let expected: &[Lint] = if never { &[Lint::DropNeverMatches] } else { &[] };
+        assert_eq!(lints, expected, "{stage}");
+    }
+    // Lines that are not JSON may well say level=debug.
+    assert_eq!(
+        found(
+            "a.yaml",
+            "pipeline_stages:\n- drop: {expression: 'level=debug'}\n"
+        ),
+        []
+    );
+}
+
+#[test]
+fn a_label_with_a_value_for_each_request_is_reported() {
+    for (label, many) in [
+        ("trace_id:", true),
+        ("traceID:", true),
+        ("request-id:", true),
+        ("id: span_id", true),
+        ("client_ip:", true),
+        ("level:", false),
+        ("app: service", false),
+    ] {
+        let found = found(
+            "a.yaml",
+            &format!("a:\n  pipelineStages:\n  - labels:\n      {label}\n"),
+        );
+        let expected: &[(u64, Lint)] = if many { &[(4, Lint::HighCardinality)] } else { &[] };
+        assert_eq!(found, expected, "{label}");
+    }
+}
+
+const ALLOY: &str = r#"// Logs of all pods.
+loki.source.kubernetes "pods" {
+  targets    = discovery.relabel.pods.output
+  forward_to = [loki.process.app.receiver]
+}
+
+loki.process "app" {
+  forward_to = [loki.write.default.receiver, concat(a, [b])[0]]
+
+  stage.json {
+    expressions = { level = "level", msg = "message", trace_id = "" }
+  }
+  /* labels
+     of streams */
+  stage.labels {
+    values = {
+      level    = "",
+      trace_id = "",
+    }
+  }
+  stage.match {
+    selector = `{app="web"}`
+    stage.drop {
+      expression = ".*level=debug.*"
+      older_than = "1h" + "30m"
+    }
+  }
+}
+"#;
+
+#[test]
+fn alloy_is_read_too() {
+    let all = [(18, Lint::HighCardinality), (23, Lint::DropNeverMatches)];
+    for file in ["a.alloy", "folder/a.river"] {
+        assert_eq!(found(file, ALLOY), all);
+    }
+    let better = ALLOY.replace("      trace_id = \"\",\n", "");
+    let better = better.replace(
+        "expression = \".*level=debug.*\"",
+        "source = \"level\"\n value = \"debug\"",
+    );
+    assert_eq!(found("a.alloy", &better), []);
+}
+
+#[test]
+fn alloy_that_cannot_be_read_is_an_error_with_its_line() {
+    for (text, message) in [
+        ("", "a.alloy: there is no `loki.process` block with a stage"),
+        (
+            "a = 1\n}",
+            "a.alloy:2: `}` where an attribute or a block should stand",
+        ),
+        ("a {\n", "a.alloy: a block has no end (expected `}`)"),
+        ("\na \"x\" =", "a.alloy:2: `=` where `=` or `{` should stand"),
+        ("a = \"x\n", "a.alloy:1: a text has no end (expected \")"),
+        ("\n/* x", "a.alloy:2: a comment has no end (expected */)"),
+        ("a = }", "a.alloy:1: `}` where a value should stand"),
+        ("a", "a.alloy:1: the file ends where `=` or `{` should stand"),
+    ] {
+        assert_eq!(refused("a.alloy", text), message, "{text}");
+    }
+    assert!(refused("a.alloy", &"a {".repeat(1_000)).ends_with("more than 64 nested blocks"));
+    assert!(
+        refused("a.alloy", &["a = ", &"[".repeat(1_000)].concat()).ends_with("more than 64 nested blocks")
+    );
+}
+
+proptest! {
+    #[test]
+    fn no_file_panics(text in "[ -~\n]{0,200}") {
+        _ = check("a.yaml", &text, &Pace::default());
+        _ = check("a.alloy", &text, &Pace::default());
+    }
+
+    #[test]
+    fn nothing_made_of_alloys_own_words_panics(
+        words in proptest::collection::vec(
+            prop::sample::select(vec![
+                "loki.process", "stage.drop", "\"x\"", "{", "}", "[", "]", "(", ")", "=", ",", "a", "-", "!", "+", "\n", "/*",
+                "*/", "//", "`", "\"", ".b",
+            ]),
+            0..40,
+        ),
+    ) {
+        _ = check("a.alloy", &words.join(" "), &Pace::default());
+    }
+
+    #[test]
+    fn nothing_made_of_promqls_own_words_panics(
+        words in proptest::collection::vec(
+            prop::sample::select(vec![
+                "sum", "by", "(a)", "(", ")", "x", "[1m]", "[1m:5s]", "rate", "/", "and", "or", "on", "group_left", "> 0",
+                "{", "}", "a=\"b\"", "offset 5m", "@ 5", "bool", "absent", "label_replace", ",", "1", "-", "topk", "without",
+            ]),
+            0..16,
+        ),
+    ) {
+        _ = check("a.yaml", &rule(&words.join(" "), ""), &Pace::default());
+    }
+}

@@ -1,0 +1,83 @@
+//! What would a rollout see now? Measures every metric of a plan once per interval, as a rollout would, and shows each with
+//! its bounds, how far it is from them, and whether there was anything to judge. Nothing is released.
+//!
+//! ```text
+//! cargo run -p delivery-examples --bin watch-metrics -- --prometheus http://localhost:9090 --plan PLAN.yaml
+//! cargo run -p delivery-examples --bin watch-metrics -- --prometheus http://localhost:9090 --plan PLAN.yaml --once --json
+//! ```
+//!
+//! The file has a plan, or a plan under `plan` and beside it what the plan's metrics are measured with; `plan.yaml` in this
+//! folder shows both.
+//!
+//! Exit status with `--once`: 0 all metrics pass, 2 one fails, 1 one cannot be measured because of an error, 3 one has
+//! nothing to judge.
+
+#[path = "../simulate/document.rs"]
+mod document;
+mod options;
+mod plan;
+mod round;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use delivery_core::host::SystemClock;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::options::Options;
+use crate::plan::Watched;
+use crate::round::Round;
+
+fn main() -> ExitCode {
+    let options = match Options::try_parse() {
+        Ok(options) => options,
+        Err(asked) => {
+            let _ = asked.print();
+            let harmless = matches!(asked.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            return if harmless {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            };
+        }
+    };
+    let watched = match Watched::read(&options) {
+        Ok(watched) => watched,
+        Err(problems) => {
+            for problem in problems {
+                eprintln!("{problem}");
+            }
+            return ExitCode::FAILURE;
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(watch(&options, &watched)),
+        Err(error) => {
+            eprintln!("cannot start: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Shows a round per interval; ends when nobody looks any more, or after one.
+async fn watch(options: &Options, watched: &Watched) -> ExitCode {
+    let mut beats = interval(watched.plan.interval());
+    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        beats.tick().await;
+        let round = Round::measure(watched, &SystemClock).await;
+        let shown = if options.json {
+            round.json() + "\n"
+        } else {
+            format!("{round}\n")
+        };
+        let mut out = io::stdout().lock();
+        let gone = write!(out, "{shown}").and_then(|()| out.flush()).is_err();
+        if options.once || gone {
+            return ExitCode::from(round.status());
+        }
+    }
+}
