@@ -30,7 +30,8 @@
 //! | succeeds at a status up to 202, so that 204 fails | any 2xx |
 //! | the answer's body is shown for statuses that are not tried again | it is shown for all, shortened |
 //! | hooks of one round one after the other, up to the first that fails | all at the same time |
-//! | a hook that hangs delays what its canary does for all its attempts | the same, and nothing else waits |
+//! | the first `confirm-rollout` names the phase before, later ones `Waiting` | all of them name `Waiting` |
+//! | `retries` of `post-rollout` and `event` hooks are made at once, while the canary waits | later, while the rollout goes on |
 //! | waits for an answer for ever | [`deadline`](Webhook::deadline) and [`default`](Webhook::default) if wanted |
 //! | `post-rollout` and `event` are called at most once, and the first `post-rollout` that fails stops the others | at least once, each on its own |
 //! | events when a step begins and for every denial | one event per transition that shows |

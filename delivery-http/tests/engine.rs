@@ -12,7 +12,7 @@ use delivery_core::sim::{Crash, Happening, START, Scenario, Version, World};
 use delivery_core::{Ports, Revision, State, advance};
 use delivery_http::Client;
 use delivery_http::hook::{HookKind, Webhook, Webhooks};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use support::{Got, Receiver, Says, client};
 
@@ -120,6 +120,38 @@ async fn a_gate_that_is_closed_holds_the_rollout_where_it_is() {
     }
 }
 
+#[tokio::test]
+async fn a_gate_that_nobody_opens_in_time_counts_as_its_default() {
+    for (default, phase) in [("approve", Phase::Succeeded), ("reject", Phase::Failed)] {
+        let closed = path(HookKind::ConfirmPromotion);
+        let server = Receiver::start(move |it| {
+            if it.path == closed {
+                Says::status(403)
+            } else {
+                all_is_well(it)
+            }
+        })
+        .await;
+        let ended = Rollout::with(&server, |kind, written| {
+            if kind == HookKind::ConfirmPromotion {
+                written["deadline"] = json!("3m");
+                written["default"] = json!(default);
+            }
+        });
+        assert_eq!(ended.play(None).await.phase(), phase, "{default}");
+        let got = server.got();
+        let asked = got
+            .iter()
+            .filter(|it| it.path == path(HookKind::ConfirmPromotion))
+            .count();
+        assert!((3..=4).contains(&asked), "{asked} times in three minutes");
+        let told = messages(&got)
+            .iter()
+            .any(|it| it.contains("confirm-promotion it gave no answer in time"));
+        assert!(told, "{:?}", messages(&got));
+    }
+}
+
 /// The process dies before or after each call of another port, among them every saving of an answer.
 #[tokio::test]
 async fn whenever_the_process_dies_it_ends_the_same_and_a_repeated_call_has_its_key() {
@@ -199,14 +231,19 @@ struct Rollout {
 
 impl Rollout {
     fn new(server: &Receiver) -> Self {
+        Self::with(server, |_, _| ())
+    }
+
+    /// One whose hooks are written a little differently.
+    fn with(server: &Receiver, change: impl Fn(HookKind, &mut Value)) -> Self {
         let client = client();
         let written: Vec<Webhook> = HookKind::ALL
             .into_iter()
             .map(|kind| {
-                serde_json::from_value(
-                    json!({ "type": kind.name(), "name": "it", "url": server.url(&path(kind)) }),
-                )
-                .unwrap()
+                let mut written =
+                    json!({ "type": kind.name(), "name": "it", "url": server.url(&path(kind)) });
+                change(kind, &mut written);
+                serde_json::from_value(written).unwrap()
             })
             .collect();
         let canary = Canary {

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use delivery_core::analysis::Checks;
 use delivery_core::contract;
-use delivery_core::plan::{Gate, GateKind};
+use delivery_core::plan::{Canary, Capabilities, Gate, GateKind, Spec, Strategy};
 use delivery_core::port::{Answer, Approver, GateQuestion};
-use delivery_core::rollout::{Command, Order, Phase};
-use delivery_core::{Revision, State};
+use delivery_core::rollout::{Command, Idle, Order, Phase, Reason, Stage};
+use delivery_core::sim::{Happening, Scenario, Version, World};
+use delivery_core::{Revision, State, advance};
 use delivery_http::Endpoint;
 use delivery_http::gate_server::{GateServer, GateServerBuilder, Remote};
 use delivery_http::hook::{Authentication, Webhooks};
@@ -271,6 +272,60 @@ async fn a_controller_carries_commands_out_once() {
         409
     );
     assert_eq!(server.read("/commands/shop/api").await, json!([]));
+}
+
+#[tokio::test]
+async fn a_running_rollout_obeys_each_command_once() {
+    let server = Running::start("obeys").await;
+    let base = Endpoint::new("gates", &server.url("/")).unwrap();
+    let token = Authentication::bearer("token", BOB.into()).unwrap();
+    let remote = Remote::new(&client(), &base, token, "web", "shop").unwrap();
+    let canary = Canary {
+        step_weight: Some(10.0),
+        max_weight: Some(50.0),
+        ..Canary::default()
+    };
+    let (plan, _) = Spec::new(Strategy::Canary(canary))
+        .compile(&Capabilities::ALL)
+        .unwrap();
+    let revision = |name| Revision::new(name).unwrap();
+    let scenario = Scenario {
+        happenings: vec![Happening::push(Duration::ZERO, revision("v2"))],
+        ..Scenario::new(revision("v1")).version(revision("v2"), Version::GOOD)
+    };
+    let world = World::new(&scenario);
+
+    // What somebody orders, at which weight; at 20 % the controller dies each time before it has told the server.
+    let mut orders = vec![("abort", 30), ("resume", 20), ("pause", 20)];
+    let mut obeyed = Vec::new();
+    let ended = loop {
+        let commands = remote.waiting().await.unwrap();
+        let advanced = advance(&plan, &world.ports(), &commands).await.unwrap();
+        let weight = advanced.state.traffic().weight().as_hundredths() / 100;
+        if weight != 20 {
+            remote.settle(&commands, &advanced.state).await.unwrap();
+        }
+        obeyed.clone_from(&advanced.state.commands);
+        if advanced.state.phase() == Phase::Failed && advanced.until.is_none() {
+            break advanced.state;
+        }
+        if let Some((order, at)) = orders.pop_if(|(_, at)| *at == weight) {
+            server
+                .post(
+                    "/commands/shop/web",
+                    ALICE,
+                    &json!({ "order": order, "id": format!("{order} at {at}").replace(' ', "-") }),
+                )
+                .await;
+        } else if let Some(next) = [advanced.until, world.next_change()].into_iter().flatten().min() {
+            world.advance_to(next);
+        }
+    };
+    assert_eq!(obeyed, ["pause-at-20", "resume-at-20", "abort-at-30"]);
+    assert!(
+        matches!(ended.stage, Stage::Idle(Idle::Failed { why: Reason::Commanded { ref actor, .. }, .. }) if actor == "alice")
+    );
+    assert_eq!(remote.waiting().await.unwrap(), []);
 }
 
 #[tokio::test]

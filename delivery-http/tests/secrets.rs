@@ -10,6 +10,9 @@ use delivery_core::plan::{Gate, GateKind};
 use delivery_core::port::{Approver, GateQuestion, Notifier};
 use delivery_core::rollout::{Notice, Phase, Reason, Severity};
 use delivery_core::{Revision, Timestamp, Weight};
+use delivery_http::Endpoint;
+use delivery_http::client::Call;
+use delivery_http::gate_server::GateServer;
 use delivery_http::hook::{Authentication, Webhook, Webhooks};
 use serde_json::json;
 use tracing::field::{Field, Visit};
@@ -78,7 +81,7 @@ async fn no_secret_shows_in_a_log_an_error_or_a_debug_text() {
     }
     urls.push(with_login(broken(Broken::NoHttp).await).replace("http://", "https://") + "s3cret-path");
 
-    let mut shown = String::new();
+    let mut shown = gate_server(&echo).await;
     for url in urls {
         let written = |kind: &str| -> Webhook {
             let written = json!({ "type": kind, "name": "it", "url": url, "timeout": "200ms", "retries": 1 });
@@ -125,6 +128,41 @@ async fn no_secret_shows_in_a_log_an_error_or_a_debug_text() {
             .any(|it| it.headers.get("x-api-key").is_some_and(|it| it.contains(MARK))),
         "there were secrets to show"
     );
+}
+
+/// A gate server, which is called with the right token and with a wrong one; everything that it shows.
+async fn gate_server(echo: &Receiver) -> String {
+    let folder = std::env::temp_dir().join(format!("delivery-secrets-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("gates.jsonl");
+    let builder = GateServer::builder(&file)
+        .token("alice", &"s3cret-token-of-alice".into())
+        .unwrap();
+    let mut shown = format!("{builder:?}");
+    let server = builder.open().await.unwrap();
+    write!(shown, "{server:?}").unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/gate/open", listener.local_addr().unwrap());
+    let serving = tokio::spawn(server.serve(listener, std::future::pending()));
+    let endpoint = Endpoint::new("url", &url).unwrap();
+    for token in ["s3cret-token-of-alice", "s3cret-token-of-nobody"] {
+        let body = json!({ "name": "web", "namespace": "shop" });
+        let call = Call::post(&endpoint)
+            .json(&body)
+            .bearer("token", &token.into())
+            .unwrap();
+        write!(shown, "{:?}", support::client().send(&call).await).unwrap();
+    }
+    serving.abort();
+    shown += &std::fs::read_to_string(&file).unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert!(
+        shown.contains(r#""who":"alice""#) && shown.contains("nobody has this token"),
+        "{shown}"
+    );
+    assert!(echo.got().is_empty());
+    shown
 }
 
 fn notice() -> Notice {

@@ -201,6 +201,23 @@ mod tests {
         assert!(is_open(&ledger, "a") && is_open(&ledger, "b"));
     }
 
+    #[test]
+    fn a_write_that_fails_adds_nothing_and_the_next_one_succeeds() {
+        let folder = Folder::new("fails");
+        let (mut journal, _) = Journal::open(folder.file()).unwrap();
+        journal.append(&open("a")).unwrap();
+        let before = fs::read_to_string(folder.file()).unwrap();
+        let read_only = File::open(folder.file()).unwrap();
+        let writable = std::mem::replace(&mut journal.file, read_only);
+        assert!(journal.append(&open("b")).is_err());
+        assert_eq!(journal.latest(1_000).unwrap(), before);
+        journal.file = writable;
+        journal.append(&open("c")).unwrap();
+        drop(journal);
+        let (_, ledger) = Journal::open(folder.file()).unwrap();
+        assert!(is_open(&ledger, "a") && !is_open(&ledger, "b") && is_open(&ledger, "c"));
+    }
+
     /// A folder that is gone afterwards.
     struct Folder(PathBuf);
 

@@ -26,6 +26,7 @@ pub struct Webhook {
     pub timeout: Option<Duration>,
     /// How often it is tried again after no answer, 408, 429 or a 5xx other than 501: 0 to 100, default 0. The waits
     /// between are 1 s, 2 s, 4 s to 30 s, with up to as much again by chance, or what `Retry-After` says, at most 60 s.
+    /// What only informs is not counted: it is sent again until it was taken.
     #[serde(default)]
     pub retries: u32,
     /// Whether the certificate is not looked at.
