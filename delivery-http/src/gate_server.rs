@@ -26,7 +26,7 @@
 //! - One that changes nothing is answered alike, and not written.
 //! - Two servers on one file are refused.
 //! - Tokens are compared in constant time, and only their hashes are kept. Without any, nobody changes anything.
-//! - Bodies up to 64 KiB within 10 s; names of Kubernetes objects and the like. Anything else is refused with a reason.
+//! - At most 1 024 connections; heads within 10 s, bodies up to 64 KiB within 10 s; names of Kubernetes objects and the like. Anything else is refused with a reason.
 //!
 //! It speaks plain HTTP: listen on loopback, or behind something that encrypts.
 //!
@@ -39,7 +39,7 @@
 //! let token = std::env::var("GATE_TOKEN")?;
 //! let server = GateServer::builder("/var/lib/gates/gates.jsonl").token("alice", &token.into())?.open().await?;
 //! let listener = TcpListener::bind("127.0.0.1:9090").await?;
-//! server.serve(listener, std::future::pending()).await?;
+//! server.serve(listener, std::future::pending()).await;
 //! # Ok(())
 //! # }
 //! ```
@@ -50,6 +50,7 @@ mod ledger;
 mod name;
 mod remote;
 mod routes;
+mod serve;
 mod token;
 
 use std::fmt;
@@ -104,18 +105,9 @@ impl GateServer {
         routes::router(self.clone())
     }
 
-    /// Answers requests until `stop`, and then until those under way are answered.
-    ///
-    /// # Errors
-    /// Those of the listener.
-    pub async fn serve(
-        self,
-        listener: TcpListener,
-        stop: impl Future<Output = ()> + Send + 'static,
-    ) -> io::Result<()> {
-        axum::serve(listener, self.router())
-            .with_graceful_shutdown(stop)
-            .await
+    /// Answers requests until `stop`, and then until those under way are answered, at most 15 s.
+    pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()> + Send) {
+        serve::serve(listener, self.router(), stop).await;
     }
 
     fn read<T>(&self, f: impl FnOnce(&Ledger) -> T) -> T {

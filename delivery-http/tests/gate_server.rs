@@ -438,9 +438,18 @@ async fn whoever_sends_no_end_of_a_body_holds_nobody() {
             .0,
         202
     );
+    // Another one does not even come to the end of the head.
+    let mut slower = TcpStream::connect(server.address).await.unwrap();
+    slower
+        .write_all(b"POST /gate/open HTTP/1.1\r\nhost:")
+        .await
+        .unwrap();
     let mut answer = [0; 12];
     slow.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"HTTP/1.1 408");
+    let mut rest = String::new();
+    let _ = slower.read_to_string(&mut rest).await;
+    assert!(!rest.contains(" 202 "), "{rest}");
 }
 
 #[tokio::test]
@@ -500,7 +509,7 @@ impl Running {
         self.address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let serving = server.serve(listener, async { drop(stopped.await) });
-        let task = tokio::spawn(async move { serving.await.unwrap() });
+        let task = tokio::spawn(serving);
         self.serving = Some((stop, task));
     }
 

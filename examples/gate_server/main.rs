@@ -81,7 +81,8 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
             _ = terminate.recv() => {}
         }
     };
-    Ok(server.serve(listener, stop).await?)
+    server.serve(listener, stop).await;
+    Ok(())
 }
 
 /// What one can do now.

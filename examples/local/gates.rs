@@ -108,7 +108,6 @@ impl Gates {
             screen::remark("the gate is closed: the promotion waits until you open it, with");
             screen::line(&line);
         };
-        let serving = async { drop(serving.await) };
         let tasks = [
             tokio::spawn(serving),
             tokio::spawn(receiving),
