@@ -297,6 +297,8 @@ proptest! {
     /// A value comes back from a URL and from a body as it went in.
     #[test]
     fn no_value_breaks_out(value in any::<String>()) {
+        // These are no part of a URL; they are refused.
+        prop_assume!(value != "." && value != "..");
         let metric = JsonMetric::new(&JsonMetricSpec {
             body: Some(r#"{"a":"{{args.a}}"}"#.into()),
             args: [("a".into(), value.clone())].into(),
