@@ -38,6 +38,7 @@ pub(crate) enum Role {
 
 /// What can be chosen.
 #[derive(Args, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "switches of a command line")]
 pub(crate) struct Options {
     /// Release a bad version 2.
     #[arg(long, value_name = "HOW")]
