@@ -15,7 +15,7 @@ use crate::counters::{self, Counter, Picked};
 use crate::error::Error;
 use crate::question::{Form, Part, Question};
 use crate::reach::{is_selector, reach};
-use crate::reply::{Fresh, Pick, Reply};
+use crate::reply::{Data, Fresh, Pick, Reply};
 use crate::template::{Filling, Names, Template};
 
 /// One measurement that is being made.
@@ -177,6 +177,7 @@ impl Asking<'_> {
         let number = async {
             let answer = self.send(&query).await?;
             let reply = self.read(&answer)?;
+            self.warn_of_choice(&reply);
             let fresh = Fresh {
                 now: self.ask.window.to,
                 max_age: Some(max_age),
@@ -252,6 +253,26 @@ impl Asking<'_> {
         // It is never closed.
         let _turn = self.metrics.turns.acquire().await;
         self.metrics.client.query(instant).await
+    }
+
+    /// Which of several series is the last is an accident.
+    fn warn_of_choice(&self, reply: &Reply<'_>) {
+        let which = match self.question.pick {
+            Pick::First => "first",
+            Pick::Last => "last",
+            Pick::One | Pick::Sum | Pick::Max | Pick::Min | Pick::Worst => return,
+        };
+        if let Data::Vector(series) = &reply.data
+            && series.len() > 1
+        {
+            let count = series.len();
+            add(
+                &self.warnings,
+                [format!(
+                    "of {count} series the {which} counts; say which is meant"
+                )],
+            );
+        }
     }
 
     fn read<'a>(&self, answer: &'a Answer) -> Result<Reply<'a>, Error> {
