@@ -133,7 +133,7 @@ async fn the_interval_is_the_window_and_not_the_plans() {
     let request = &server.received_requests().await.unwrap()[0];
     let query = request.url.query().unwrap();
     assert!(query.contains("time=1435781451.781"), "{query}");
-    assert!(query.contains("lookback_delta=60.000"), "{query}");
+    assert!(query.contains("lookback_delta=60.001"), "{query}");
 }
 
 #[tokio::test]

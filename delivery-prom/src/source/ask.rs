@@ -7,7 +7,7 @@ use delivery_core::analysis::{Histogram, Nothing, Sample, Tally};
 use delivery_core::port::Measure;
 use delivery_core::time::PromDuration;
 use delivery_core::{Revision, Timestamp};
-use futures::future::{join3, try_join};
+use futures::future::{join, join3, try_join};
 
 use super::{Metrics, only_values, render};
 use crate::client::{Answer, Dialect, Instant};
@@ -113,7 +113,7 @@ impl Asking<'_> {
 
     /// Whether the oldest of the moments that a query returns is not older than `max_age`.
     async fn no_older(&self, query: &str, max_age: Duration) -> Result<(), Stop> {
-        let answer = self.send(query).await?;
+        let answer = self.send(query, None).await?;
         let reply = self.read(&answer)?;
         let fresh = Fresh {
             now: self.ask.window.to,
@@ -166,16 +166,18 @@ impl Asking<'_> {
             return Err(Nothing::Straddles.into());
         }
         let max_age = self.max_age();
+        // Of these the server tells the age, so that old data is known to be old, and is not just missing. Not every
+        // server heeds how far it should look back.
+        let tells_age = self.metrics.client.dialect() == Dialect::Prometheus && is_selector(&query);
         let young = async {
-            // Not every server heeds how far it should look back.
-            if self.metrics.client.dialect() == Dialect::Prometheus && is_selector(&query) {
-                let of_samples = format!("timestamp({query})");
-                return self.no_older(&of_samples, max_age).await;
+            if tells_age {
+                return self.no_older(&format!("timestamp({query})"), max_age).await;
             }
             Ok(())
         };
         let number = async {
-            let answer = self.send(&query).await?;
+            let look_back = (!tells_age).then_some(max_age);
+            let answer = self.send(&query, look_back).await?;
             let reply = self.read(&answer)?;
             self.warn_of_choice(&reply);
             let fresh = Fresh {
@@ -184,8 +186,8 @@ impl Asking<'_> {
             };
             Ok(reply.number(self.question.pick, &self.ask.metric.judge, fresh)?)
         };
-        let (number, ()) = try_join(number, young).await?;
-        Ok(number)
+        let (number, young) = join(number, young).await;
+        young.and(number)
     }
 
     async fn histogram(
@@ -207,7 +209,7 @@ impl Asking<'_> {
         let selector = self.render(selector, revision)?;
         // From version 3 on, Prometheus leaves a sample at the very beginning of a range out.
         let range = PromDuration::saturating_from(self.length().saturating_add(Duration::from_millis(1)));
-        let answer = self.send(&format!("{selector}[{range}]")).await?;
+        let answer = self.send(&format!("{selector}[{range}]"), None).await?;
         let reply = self.read(&answer)?;
         Ok(counters::read(&reply, self.ask.window)?)
     }
@@ -243,12 +245,13 @@ impl Asking<'_> {
     }
 
     /// Asks when it is its turn.
-    async fn send(&self, query: &str) -> Result<Answer, Error> {
+    async fn send(&self, query: &str, look_back: Option<Duration>) -> Result<Answer, Error> {
         add(&self.queries, [query.to_owned()]);
         let instant = Instant {
             query,
             at: Some(self.ask.window.to),
-            look_back: Some(self.max_age()),
+            // From version 3 on, Prometheus leaves a sample at the very beginning out.
+            look_back: look_back.map(|it| it.saturating_add(Duration::from_millis(1))),
         };
         // It is never closed.
         let _turn = self.metrics.turns.acquire().await;
