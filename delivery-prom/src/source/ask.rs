@@ -280,7 +280,8 @@ impl Asking<'_> {
 
     fn read<'a>(&self, answer: &'a Answer) -> Result<Reply<'a>, Error> {
         let reply = answer.reply()?;
-        add(&self.warnings, reply.warnings.iter().chain(&reply.infos).cloned());
+        let said = reply.warnings.iter().chain(&reply.infos);
+        add(&self.warnings, said.map(|it| self.metrics.client.shown(it)));
         Ok(reply)
     }
 }
