@@ -1,6 +1,6 @@
 //! The same answers, as others read them.
 
-use prometheus_http_query::response::{Data, PromqlResult};
+use prometheus_http_query::response::{Data, PromqlResult, RangeVector, Sample};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -19,8 +19,8 @@ pub(crate) fn http_query(body: &[u8]) -> f64 {
         Data::Vector(series) => series.iter().map(|it| it.sample().value()).sum(),
         Data::Matrix(series) => series
             .iter()
-            .flat_map(|it| it.samples())
-            .map(|it| it.value())
+            .flat_map(RangeVector::samples)
+            .map(Sample::value)
             .sum(),
         Data::Scalar(point) => point.value(),
     }

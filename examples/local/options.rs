@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use delivery_core::time::parse_interval;
 
 use crate::controller::ControllerArgs;
+use crate::prometheus::Measured;
 use crate::service::{Bad, ServiceArgs};
 
 /// A canary release on this machine: two versions of a real service, real requests through a real weighted proxy.
@@ -50,12 +51,8 @@ pub(crate) struct Options {
     /// traffic, and events are sent.
     #[arg(long)]
     pub(crate) gate: bool,
-    /// Measure with a real Prometheus, which must be installed.
-    #[arg(long)]
-    pub(crate) prometheus: bool,
-    /// Stop the Prometheus in mid-rollout, and start it again some intervals later.
-    #[arg(long, requires = "prometheus")]
-    pub(crate) stop_prometheus: bool,
+    #[command(flatten)]
+    pub(crate) measured: Measured,
     /// Write the whole run to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,

@@ -8,6 +8,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::Args;
 use delivery_core::Weight;
 use delivery_prom::reply::Data;
 use delivery_prom::{Client, Form, Metrics, Question, Server};
@@ -18,11 +19,21 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::error::{Error, chain};
 use crate::journal::Journal;
-use crate::options::Options;
 use crate::screen;
 use crate::state_folder::StateFolder;
 use crate::supervisor::Site;
 use crate::tempo::Tempo;
+
+/// Who measures.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct Measured {
+    /// Measure with a real Prometheus, which must be installed.
+    #[arg(long)]
+    pub(crate) prometheus: bool,
+    /// Stop the Prometheus in mid-rollout, and start it again some intervals later.
+    #[arg(long, requires = "prometheus")]
+    pub(crate) stop_prometheus: bool,
+}
 
 /// The share of good answers of the version that is measured, in percent.
 const SUCCESS_RATE: &str = r#"
@@ -76,17 +87,17 @@ const LEASH: &str = r#""$0" "$@" & process=$!; cat >/dev/null; kill "$process"; 
 impl Prometheus {
     /// The one that was asked for, if any.
     pub(crate) async fn wanted(
-        options: &Options,
+        measured: Measured,
         site: &Site,
         state: &StateFolder,
         tempo: Tempo,
     ) -> Result<Option<Self>, Error> {
-        if !options.prometheus {
+        if !measured.prometheus {
             return Ok(None);
         }
         let mut started = Self::start(site.api, state.prometheus(), tempo).await?;
         screen::line(&format!("The Prometheus at http://{} measures.", started.address));
-        if options.stop_prometheus {
+        if measured.stop_prometheus {
             started.fails_in_the_middle(site.journal.clone(), tempo);
         }
         Ok(Some(started))

@@ -172,7 +172,7 @@ impl World {
     async fn start(options: &Options, tempo: Tempo, state: &StateFolder) -> Result<Self, Error> {
         let program = program(options)?;
         let site = Site::start(program.clone(), options, tempo).await?;
-        let prometheus = Prometheus::wanted(options, &site, state, tempo).await?;
+        let prometheus = Prometheus::wanted(options.measured, &site, state, tempo).await?;
         introduce(options, &site.listening);
         let mut arguments = controller_arguments(site.api, &state.file(), tempo);
         let mut gates = None;

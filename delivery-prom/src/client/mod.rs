@@ -269,6 +269,11 @@ impl Client {
         self.0.transport.send(&request).await.map(drop)
     }
 
+    /// What the server says, as it may be shown.
+    pub(crate) fn shown(&self, text: &str) -> String {
+        self.0.transport.without_secrets(text)
+    }
+
     /// Whether a query can be sent at all.
     pub(crate) fn check(&self, query: &str) -> Result<(), Error> {
         let why = match self.0.dialect {

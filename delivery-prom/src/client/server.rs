@@ -296,3 +296,62 @@ fn no_address(address: &str, why: String) -> Error {
         why,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_shown_without_what_is_nobodys_business() {
+        for (address, shown) in [
+            ("http://prometheus:9090", "http://prometheus:9090"),
+            ("http://prometheus:9090/", "http://prometheus:9090"),
+            ("https://host/a/b//", "https://host/a/b"),
+            ("https://user:pa%40ss@host/a?token=x#y", "https://host/a"),
+            ("http://[::1]:9090", "http://[::1]:9090"),
+        ] {
+            let client = Server::new(address).unwrap().client().unwrap();
+            assert_eq!(client.address(), shown);
+        }
+        assert_eq!(decoded("pa%40ss%"), "pa@ss%");
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_with_the_reason() {
+        for (address, says) in [
+            ("", "\"\" is no address of a server: relative URL without a base"),
+            ("prometheus:9090", "unknown scheme \"prometheus\""),
+            ("ftp://host", "unknown scheme \"ftp\""),
+            ("http://", "empty host"),
+            ("http://host:99999", "invalid port"),
+        ] {
+            let error = Server::new(address).unwrap_err().to_string();
+            assert!(
+                error.contains(says) && error.ends_with("(expected e.g. http://prometheus:9090)"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_sent_or_kept_is_refused() {
+        let server = || Server::new("http://host").unwrap();
+        for (refused, says) in [
+            (server().tenant("a\nb").err(), "header \"X-Scope-OrgID\""),
+            (
+                server().header("a b", "c".into()).err(),
+                "no name that HTTP knows",
+            ),
+            (server().authority(b"no PEM").err(), "expected PEM"),
+            (server().authority(b"").err(), "expected PEM"),
+            (
+                server().timeout(Duration::ZERO).client().err(),
+                "timeout cannot be 0s",
+            ),
+            (server().limit(0).client().err(), "limit cannot be 0"),
+        ] {
+            let error = refused.unwrap().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+    }
+}

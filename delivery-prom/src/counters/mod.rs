@@ -6,11 +6,12 @@
 //!
 //! - Only samples within the window count, and only what was counted between two of them. What was counted before the
 //!   first scrape in the window, or after the last, belongs to other windows.
-//! - A counter that fell was started anew, and has counted from 0 since. Then all counters of its process were.
+//! - A counter that fell was started anew, and has counted from 0 since; and so have the others of its process, also one
+//!   that has overtaken itself meanwhile.
 //! - A series that appears while its process was scraped before (the first request that fails) has counted from 0. One that
 //!   appears together with its process has counted for nobody knows how long, and is taken up from there.
 //!
-//! Which series belong to one process is told by labels that all of them have, `job` and `instance` by default.
+//! Which series belong to one process is told by labels, `job` and `instance` by default.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -108,11 +109,13 @@ pub(crate) fn newest(counters: &[Counter]) -> Option<Timestamp> {
 /// # Errors
 /// [`Nothing::NoData`] when no process was scraped twice within the window.
 pub(crate) fn rises(counters: &[Counter], process: &[String]) -> Result<Rises, Nothing> {
-    let mut processes: BTreeMap<Vec<&str>, Vec<&Counter>> = BTreeMap::new();
+    let mut processes: BTreeMap<_, Vec<&Counter>> = BTreeMap::new();
     for counter in counters {
-        let label = |it: &String| counter.labels.get(it).map_or("", String::as_str);
-        let key = process.iter().map(label).collect();
-        processes.entry(key).or_default().push(counter);
+        let label = |it: &String| counter.labels.get(it).map(String::as_str);
+        let known: Vec<Option<&str>> = process.iter().map(label).collect();
+        // A series that tells nothing of its process is one for itself.
+        let alone = known.iter().all(Option::is_none).then_some(&counter.labels);
+        processes.entry((known, alone)).or_default().push(counter);
     }
     let mut rises = Rises::default();
     let mut known = false;
@@ -128,25 +131,78 @@ fn process_rises(counters: &[&Counter], rises: &mut Rises) -> bool {
         .iter()
         .flat_map(|it| it.samples.iter().map(|(at, _)| *at))
         .collect();
-    let values: Vec<BTreeMap<Timestamp, u64>> = counters
-        .iter()
-        .map(|it| it.samples.iter().copied().collect())
-        .collect();
-    for counter in counters {
-        rises.0.entry(counter.labels.clone()).or_default();
-    }
-    for (before, after) in scrapes.iter().zip(scrapes.iter().skip(1)) {
-        let fell = |it: &BTreeMap<Timestamp, u64>| matches!((it.get(before), it.get(after)), (Some(a), Some(b)) if b < a);
-        let anew = values.iter().any(fell);
-        for (counter, samples) in counters.iter().zip(&values) {
-            let Some(now) = samples.get(after) else { continue };
-            let then = samples.get(before).filter(|_| !anew).copied().unwrap_or(0);
-            if let Some(rise) = rises.0.get_mut(&counter.labels) {
-                *rise = rise.saturating_add(now.saturating_sub(then));
+    let mut all: Vec<Followed<'_>> = counters.iter().map(|it| Followed::new(it)).collect();
+    for (number, scrape) in scrapes.iter().enumerate() {
+        for counter in &mut all {
+            counter.go_to(*scrape);
+        }
+        if number == 0 {
+            for counter in &mut all {
+                counter.last = counter.now;
             }
+            continue;
+        }
+        let restarted = all.iter().filter(|it| it.fell()).filter_map(|it| it.now).max();
+        for counter in &mut all {
+            counter.rise(restarted);
         }
     }
+    for Followed { counter, risen, .. } in all {
+        let sum = rises.0.entry(counter.labels.clone()).or_default();
+        *sum = sum.saturating_add(risen);
+    }
     scrapes.len() > 1
+}
+
+/// A counter, from scrape to scrape.
+struct Followed<'a> {
+    counter: &'a Counter,
+    left: &'a [(Timestamp, u64)],
+    /// What it was when it was last seen.
+    last: Option<u64>,
+    /// What the present scrape found, if anything.
+    now: Option<u64>,
+    risen: u64,
+}
+
+impl<'a> Followed<'a> {
+    fn new(counter: &'a Counter) -> Self {
+        Self {
+            counter,
+            left: &counter.samples,
+            last: None,
+            now: None,
+            risen: 0,
+        }
+    }
+
+    fn go_to(&mut self, scrape: Timestamp) {
+        self.now = None;
+        if let [(at, count), left @ ..] = self.left
+            && *at == scrape
+        {
+            (self.now, self.left) = (Some(*count), left);
+        }
+    }
+
+    fn fell(&self) -> bool {
+        matches!((self.last, self.now), (Some(last), Some(now)) if now < last)
+    }
+
+    /// Counts what it rose by. Of a process that was started anew, the counters that fell tell how much it may have counted
+    /// since: one that did not fall has overtaken itself if it counted no more than they did.
+    fn rise(&mut self, restarted: Option<u64>) {
+        let Some(now) = self.now else {
+            if restarted.is_some() {
+                self.last = Some(0);
+            }
+            return;
+        };
+        let anew = self.fell() || restarted.is_some_and(|most| now <= most);
+        let before = self.last.filter(|_| !anew).unwrap_or(0);
+        self.risen = self.risen.saturating_add(now.saturating_sub(before));
+        self.last = Some(now);
+    }
 }
 
 /// Which requests are picked out.

@@ -63,6 +63,7 @@ fn a_process_that_was_started_anew_counts_from_0() {
         "all its counters do, even one that has overtaken itself"
     );
     assert_eq!(rise(&["a 200: 10 14 3", "a 500: 5 5 ."]), Ok(4 + 3));
+    assert_eq!(rise(&["a 200: 10 14 3 4", "a 500: 5 5 . 7"]), Ok(4 + 3 + 1 + 7));
     assert_eq!(
         rise(&["a 200: 10 14 3", "b 200: 1 1 2"]),
         Ok(4 + 3 + 1),
@@ -85,6 +86,21 @@ fn a_process_that_appears_is_taken_up_from_there() {
 fn a_missed_scrape_loses_and_invents_nothing() {
     assert_eq!(rise(&["a 200: 10 . 12", "a 500: 0 . 1"]), Ok(2 + 1));
     assert_eq!(rise(&["a 200: 10 . 3", "a 500: 5 . 1"]), Ok(3 + 1));
+}
+
+/// Behind a gateway, for example, that gives all of them its own name.
+#[test]
+fn processes_that_cannot_be_told_apart_spoil_little() {
+    assert_eq!(rise(&["a 200: 10 14 3", "a 201: 900 903 905"]), Ok(4 + 3 + 3 + 2));
+    assert_eq!(rise(&["a 200: 10 14 15", "a 201: 900 . 905"]), Ok(5 + 5));
+    let nameless = ["job".to_owned(), "pod".to_owned()];
+    let counters = counters(&["a 200: 10 14 3", "b 200: 1 1 2", "b 500: . . 7"]);
+    let Rises(rises) = rises(&counters, &nameless).unwrap();
+    assert_eq!(
+        rises.values().sum::<u64>(),
+        4 + 3 + 1,
+        "each is followed by itself, and taken up where it appears"
+    );
 }
 
 // Requests

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::wire::Text;
+use super::envelope::Text;
 
 /// The labels of a series.
 #[derive(Clone, Copy)]

@@ -4,6 +4,7 @@
 //! one, and the points of a matrix are read one after the other, so that ten thousand series cost ten thousand small
 //! structs and nothing else.
 
+mod envelope;
 mod labels;
 mod number;
 mod plain;
@@ -11,9 +12,9 @@ mod wire;
 
 use delivery_core::Timestamp;
 
+pub(crate) use self::envelope::data;
 pub use self::labels::Labels;
 pub use self::number::{Fresh, Pick};
-pub(crate) use self::wire::data;
 pub use self::wire::parse;
 
 /// A good answer to a query.

@@ -2,9 +2,7 @@
 //!
 //! Read in one pass, in whatever order the fields come.
 
-use std::borrow::Cow;
 use std::fmt;
-use std::marker::PhantomData;
 
 use delivery_core::Timestamp;
 use serde::de::{
@@ -12,6 +10,7 @@ use serde::de::{
 };
 use serde_json::value::RawValue;
 
+use super::envelope::{Envelope, Nullable, Text, envelope};
 use super::{Data, Labels, NoReply, Point, Reply, Series, Track, Value, plain};
 
 /// Reads the body of an answer to an instant query or a query over a range.
@@ -40,11 +39,6 @@ pub fn parse(body: &[u8]) -> Result<Reply<'_>, NoReply> {
     })
 }
 
-/// What stands under `data`.
-pub(crate) fn data<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, NoReply> {
-    envelope(body, PhantomData::<T>).map(|it| it.data)
-}
-
 /// The points of a matrix' series; no text has none.
 pub(super) fn points(text: &str, mut see: impl FnMut(Point)) -> Result<(), NoReply> {
     let (mut rest, mut seen) = (text, 0);
@@ -61,124 +55,6 @@ pub(super) fn points(text: &str, mut see: impl FnMut(Point)) -> Result<(), NoRep
         .deserialize_seq(EachPoint { see, skip: seen })
         .and_then(|()| reader.end())
         .map_err(NoReply::Unreadable)
-}
-
-struct Envelope<T> {
-    data: T,
-    warnings: Vec<String>,
-    infos: Vec<String>,
-}
-
-fn envelope<'a, S: DeserializeSeed<'a> + Copy>(
-    body: &'a [u8],
-    seed: S,
-) -> Result<Envelope<S::Value>, NoReply> {
-    let text = std::str::from_utf8(body).map_err(NoReply::NoText)?;
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let read = reader.deserialize_map(EnvelopeVisitor(seed));
-    let Parts {
-        status,
-        data,
-        kind,
-        message,
-        warnings,
-        infos,
-    } = read
-        .and_then(|it| reader.end().map(|()| it))
-        .map_err(NoReply::Unreadable)?;
-    let missing = |field| NoReply::Unreadable(de::Error::missing_field(field));
-    match status.as_deref() {
-        Some("success") => Ok(Envelope {
-            data: data.ok_or_else(|| missing("data"))?,
-            warnings,
-            infos,
-        }),
-        Some("error") => Err(NoReply::Failed {
-            kind: kind.unwrap_or_else(|| "error".into()),
-            message: message.unwrap_or_default(),
-        }),
-        Some(other) => Err(NoReply::Unreadable(de::Error::unknown_variant(
-            &crate::error::shortened(other, 40),
-            &["success", "error"],
-        ))),
-        None => Err(missing("status")),
-    }
-}
-
-struct Parts<T> {
-    status: Option<String>,
-    data: Option<T>,
-    kind: Option<String>,
-    message: Option<String>,
-    warnings: Vec<String>,
-    infos: Vec<String>,
-}
-
-struct EnvelopeVisitor<S>(S);
-
-impl<'de, S: DeserializeSeed<'de> + Copy> Visitor<'de> for EnvelopeVisitor<S> {
-    type Value = Parts<S::Value>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object with `status` and `data`")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut parts = Parts {
-            status: None,
-            data: None,
-            kind: None,
-            message: None,
-            warnings: Vec::new(),
-            infos: Vec::new(),
-        };
-        while let Some(field) = map.next_key_seed(Text)? {
-            match &*field {
-                "status" => parts.status = Some(map.next_value()?),
-                // A failed query may have none, or `null`.
-                "data" => parts.data = map.next_value_seed(Nullable(self.0))?,
-                "errorType" => parts.kind = map.next_value()?,
-                "error" => parts.message = map.next_value()?,
-                "warnings" => parts.warnings = map.next_value::<Option<_>>()?.unwrap_or_default(),
-                "infos" => parts.infos = map.next_value::<Option<_>>()?.unwrap_or_default(),
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        Ok(parts)
-    }
-}
-
-/// `null`, or something.
-struct Nullable<S>(S);
-
-impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Nullable<S> {
-    type Value = Option<S::Value>;
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
-        from.deserialize_option(self)
-    }
-}
-
-impl<'de, S: DeserializeSeed<'de>> Visitor<'de> for Nullable<S> {
-    type Value = Option<S::Value>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("data")
-    }
-
-    fn visit_none<E: de::Error>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
-        self.0.deserialize(from).map(Some)
-    }
 }
 
 #[derive(Clone, Copy)]
@@ -498,32 +374,5 @@ impl Visitor<'_> for NumberVisitor {
         let shown = || crate::error::shortened(text, 40);
         text.parse()
             .map_err(|_| E::invalid_value(Unexpected::Str(&shown()), &self))
-    }
-}
-
-/// A text, borrowed where it has no escapes.
-pub(super) struct Text;
-
-impl<'de> DeserializeSeed<'de> for Text {
-    type Value = Cow<'de, str>;
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Cow<'de, str>, D::Error> {
-        from.deserialize_str(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Text {
-    type Value = Cow<'de, str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text")
-    }
-
-    fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Cow<'de, str>, E> {
-        Ok(Cow::Borrowed(text))
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Cow<'de, str>, E> {
-        Ok(Cow::Owned(text.to_owned()))
     }
 }

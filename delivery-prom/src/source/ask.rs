@@ -7,7 +7,7 @@ use delivery_core::analysis::{Histogram, Nothing, Sample, Tally};
 use delivery_core::port::Measure;
 use delivery_core::time::PromDuration;
 use delivery_core::{Revision, Timestamp};
-use futures::future::{join3, try_join};
+use futures::future::{join, join3, try_join};
 
 use super::{Metrics, only_values, render};
 use crate::client::{Answer, Dialect, Instant};
@@ -15,7 +15,7 @@ use crate::counters::{self, Counter, Picked};
 use crate::error::Error;
 use crate::question::{Form, Part, Question};
 use crate::reach::{is_selector, reach};
-use crate::reply::{Fresh, Pick, Reply};
+use crate::reply::{Data, Fresh, Pick, Reply};
 use crate::template::{Filling, Names, Template};
 
 /// One measurement that is being made.
@@ -113,7 +113,7 @@ impl Asking<'_> {
 
     /// Whether the oldest of the moments that a query returns is not older than `max_age`.
     async fn no_older(&self, query: &str, max_age: Duration) -> Result<(), Stop> {
-        let answer = self.send(query).await?;
+        let answer = self.send(query, None).await?;
         let reply = self.read(&answer)?;
         let fresh = Fresh {
             now: self.ask.window.to,
@@ -166,25 +166,28 @@ impl Asking<'_> {
             return Err(Nothing::Straddles.into());
         }
         let max_age = self.max_age();
+        // Of these the server tells the age, so that old data is known to be old, and is not just missing. Not every
+        // server heeds how far it should look back.
+        let tells_age = self.metrics.client.dialect() == Dialect::Prometheus && is_selector(&query);
         let young = async {
-            // Not every server heeds how far it should look back.
-            if self.metrics.client.dialect() == Dialect::Prometheus && is_selector(&query) {
-                let of_samples = format!("timestamp({query})");
-                return self.no_older(&of_samples, max_age).await;
+            if tells_age {
+                return self.no_older(&format!("timestamp({query})"), max_age).await;
             }
             Ok(())
         };
         let number = async {
-            let answer = self.send(&query).await?;
+            let look_back = (!tells_age).then_some(max_age);
+            let answer = self.send(&query, look_back).await?;
             let reply = self.read(&answer)?;
+            self.warn_of_choice(&reply);
             let fresh = Fresh {
                 now: self.ask.window.to,
                 max_age: Some(max_age),
             };
             Ok(reply.number(self.question.pick, &self.ask.metric.judge, fresh)?)
         };
-        let (number, ()) = try_join(number, young).await?;
-        Ok(number)
+        let (number, young) = join(number, young).await;
+        young.and(number)
     }
 
     async fn histogram(
@@ -206,7 +209,7 @@ impl Asking<'_> {
         let selector = self.render(selector, revision)?;
         // From version 3 on, Prometheus leaves a sample at the very beginning of a range out.
         let range = PromDuration::saturating_from(self.length().saturating_add(Duration::from_millis(1)));
-        let answer = self.send(&format!("{selector}[{range}]")).await?;
+        let answer = self.send(&format!("{selector}[{range}]"), None).await?;
         let reply = self.read(&answer)?;
         Ok(counters::read(&reply, self.ask.window)?)
     }
@@ -242,21 +245,43 @@ impl Asking<'_> {
     }
 
     /// Asks when it is its turn.
-    async fn send(&self, query: &str) -> Result<Answer, Error> {
+    async fn send(&self, query: &str, look_back: Option<Duration>) -> Result<Answer, Error> {
         add(&self.queries, [query.to_owned()]);
         let instant = Instant {
             query,
             at: Some(self.ask.window.to),
-            look_back: Some(self.max_age()),
+            // From version 3 on, Prometheus leaves a sample at the very beginning out.
+            look_back: look_back.map(|it| it.saturating_add(Duration::from_millis(1))),
         };
         // It is never closed.
         let _turn = self.metrics.turns.acquire().await;
         self.metrics.client.query(instant).await
     }
 
+    /// Which of several series is the last is an accident.
+    fn warn_of_choice(&self, reply: &Reply<'_>) {
+        let which = match self.question.pick {
+            Pick::First => "first",
+            Pick::Last => "last",
+            Pick::One | Pick::Sum | Pick::Max | Pick::Min | Pick::Worst => return,
+        };
+        if let Data::Vector(series) = &reply.data
+            && series.len() > 1
+        {
+            let count = series.len();
+            add(
+                &self.warnings,
+                [format!(
+                    "of {count} series the {which} counts; say which is meant"
+                )],
+            );
+        }
+    }
+
     fn read<'a>(&self, answer: &'a Answer) -> Result<Reply<'a>, Error> {
         let reply = answer.reply()?;
-        add(&self.warnings, reply.warnings.iter().chain(&reply.infos).cloned());
+        let said = reply.warnings.iter().chain(&reply.infos);
+        add(&self.warnings, said.map(|it| self.metrics.client.shown(it)));
         Ok(reply)
     }
 }

@@ -21,6 +21,9 @@ pub(crate) fn at(seconds: u64) -> Timestamp {
     BEGINNING.after(Duration::from_secs(seconds))
 }
 
+/// Names another Prometheus than the one that is installed, to test against.
+const BINARY: &str = "DELIVERY_PROMETHEUS";
+
 /// What a Prometheus is started with.
 #[derive(Default)]
 pub(crate) struct Prometheus {
@@ -164,7 +167,8 @@ impl Drop for Running {
 
 fn spawn(folder: &Path, port: u16) -> Child {
     let log = fs::File::create(folder.join("log")).unwrap();
-    Command::new("prometheus")
+    let program = std::env::var_os(BINARY).unwrap_or_else(|| "prometheus".into());
+    Command::new(program)
         .current_dir(folder)
         .args([
             "--config.file=prometheus.yaml",
