@@ -5,9 +5,13 @@
 //! [`Verdict::Inconclusive`], and what that means is the plan's [`Budget`].
 
 mod baseline;
+mod dispersion;
 mod histogram;
+mod interval;
+mod mann_whitney;
 mod range;
 mod sample;
+pub mod sequential;
 
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -19,7 +23,10 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use self::baseline::Baseline;
+pub use self::dispersion::Dispersion;
 pub use self::histogram::Histogram;
+pub use self::interval::Interval;
+pub use self::mann_whitney::{Class, Direction, MannWhitney, Shift};
 pub use self::range::Range;
 pub use self::sample::{Nothing, Sample, Tally, Window};
 
