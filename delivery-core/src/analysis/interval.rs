@@ -3,7 +3,7 @@
 //! For each of 25 ratios the likelihood of all rounds is kept; a ratio is rejected when the mean over all of them makes
 //! the data `1 / alpha` times likelier. It supposes that the ratio is the same all the time.
 
-use super::sequential::log_sum;
+use super::wealth::log_sum;
 
 /// How many ratios there are: `2^(i/2)` for `i` from −8 to 16.
 pub(super) const GRID: usize = 25;
@@ -62,7 +62,7 @@ pub(super) fn interval(logs: &[f64; GRID], alpha: f64) -> Interval {
     let ratios = || RATIOS.into_iter().zip(logs.iter().copied());
     let last = |it: (f64, f64)| it.0;
     Interval {
-        low: ratios().take(top).filter(rejected).last().map(last),
+        low: ratios().take(top).rfind(rejected).map(last),
         high: ratios().skip(top.saturating_add(1)).find(rejected).map(last),
     }
 }

@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 const QUANTILE: f64 = 2.326_347_874_040_840_8;
 
 /// Whether the canary's series lies higher or lower than the primary's.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct MannWhitney {
     /// Which shift is bad.
     pub direction: Direction,

@@ -6,6 +6,7 @@
 
 mod metric;
 mod problem;
+mod sequential;
 mod spec;
 mod strategy;
 mod timetable;
@@ -22,7 +23,7 @@ pub use self::metric::{JudgeSpec, MetricSpec};
 pub use self::problem::{Flaw, PlanError, PlanErrors, Warning};
 pub use self::spec::{AbTest, Affinity, BlueGreen, Canary, GateSpec, MirrorFirst, Spec, Strategy};
 pub use self::timetable::{Row, Timetable};
-use crate::analysis::{Budget, Metric};
+use crate::analysis::{Budget, Metric, Terms};
 use crate::revision::Revision;
 use crate::weight::Weight;
 
@@ -339,6 +340,7 @@ pub struct Plan {
     pub(crate) bootstrap_dwell: Duration,
     pub(crate) ready: ReadyShare,
     pub(crate) metrics: Vec<Metric>,
+    pub(crate) terms: Terms,
     pub(crate) budget: Budget,
     /// Gates that are asked in every interval, of kind `Rollback`.
     pub(crate) rollback_gates: Vec<Gate>,
@@ -395,6 +397,11 @@ impl Plan {
         &self.metrics
     }
 
+    /// What the sequential judges have in common.
+    pub const fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
     /// How much may go wrong.
     pub const fn budget(&self) -> &Budget {
         &self.budget
@@ -449,6 +456,26 @@ impl Plan {
         let rounds = [&self.rollback_gates, &self.rollout_gates].into_iter();
         let mut rest = rounds.filter_map(|gates| gates.get(gates.iter().position(|it| it == gate)?..));
         rest.next().unwrap_or(core::slice::from_ref(gate))
+    }
+
+    /// How often sequential judges look between two rounds, if they do.
+    pub(crate) fn look(&self) -> Option<Duration> {
+        let sequential = self.metrics.iter().any(|it| it.judge.is_sequential());
+        self.terms.look.filter(|look| sequential && *look < self.interval)
+    }
+
+    /// Whether no step after `at` judges.
+    pub(crate) fn judges_last(&self, at: usize) -> bool {
+        let mut later = self.steps.iter().skip(at.saturating_add(1));
+        !later.any(|it| matches!(it, Step::Analyse { .. }))
+    }
+
+    /// Where a run goes that is promoted early: to the promotion, or to what is asked right before it.
+    pub(crate) fn early_promotion(&self) -> Option<usize> {
+        let promote = self.promote_step()?;
+        let before = self.steps.get(..promote)?;
+        let asked = before.iter().rev().take_while(|it| matches!(it, Step::Gate(_)));
+        promote.checked_sub(asked.count())
     }
 
     /// Whether something was judged before step `at`.

@@ -11,7 +11,7 @@ use super::history::{Half, History, Stretch, Users};
 use super::pods::Side;
 use super::recording::Row;
 use super::scenario::{Fault, Happening, Outage, Says, Scenario, Version};
-use crate::analysis::Window;
+use crate::analysis::{Nothing, Sample, Window};
 use crate::driver::Ports;
 use crate::plan::{Gate, GateKind};
 use crate::port::{Loaded, PortError, Traffic};
@@ -423,6 +423,16 @@ impl<'s> Inner<'s> {
 
     pub(super) fn serves(&self, side: Half, at: u64) -> Option<&Known<'s>> {
         self.known.get(self.history.server(side, at)?)
+    }
+
+    /// What the primary did in a window of the past.
+    pub(super) fn past(&self, metric: &str, from: u64, to: u64) -> Sample {
+        match metric {
+            _ if to <= from => Sample::Nothing(Nothing::NoData),
+            "request-success-rate" => self.history.past_counts(from, to, &self.known),
+            "request-duration" => self.history.past_durations(from, to, &self.known, &self.bounds),
+            _ => Sample::Nothing(Nothing::NoData),
+        }
     }
 
     pub(super) fn hear(&mut self, notice: &Notice) {
