@@ -1,6 +1,14 @@
 //! What the sequential judges promise, by simulation with a fixed seed: false alarms, power, and a control that shows
 //! that the simulation would notice a test that does not keep its promise.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
 mod draw;
 
 use delivery_core::analysis::sequential::{Finding, Null, Test, Wealth, combined};

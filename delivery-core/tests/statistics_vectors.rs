@@ -2,6 +2,14 @@
 //!
 //! `STATISTICS_VECTORS` names another file of the same format.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
 use std::fs;
 use std::path::PathBuf;
 

@@ -242,6 +242,8 @@ impl Test {
                 null: rate,
                 share: rate,
             },
+            // With all requests on one side there is nothing to compare.
+            Null::Compare(_) if !(weight > 0.0 && weight < 1.0) => return 0.0,
             Null::Compare(ratio) => {
                 let marked = n1 * canary;
                 Trial {

@@ -4,6 +4,8 @@
 //! A [`Spec`] says what is wanted, in the words of the field; [`Spec::compile`] makes the [`Plan`] or reports everything
 //! that is wrong with it at once. A plan that exists is a plan that can work.
 
+mod detects;
+mod kayenta;
 mod metric;
 mod problem;
 mod sequential;
@@ -19,6 +21,8 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::detects::{Detection, Expected, Find, Found};
+pub use self::kayenta::{Imported, NoConfig, kayenta};
 pub use self::metric::{JudgeSpec, MetricSpec};
 pub use self::problem::{Flaw, PlanError, PlanErrors, Warning};
 pub use self::spec::{AbTest, Affinity, BlueGreen, Canary, GateSpec, MirrorFirst, Spec, Strategy};
@@ -341,6 +345,7 @@ pub struct Plan {
     pub(crate) ready: ReadyShare,
     pub(crate) metrics: Vec<Metric>,
     pub(crate) terms: Terms,
+    pub(crate) expected: Option<Expected>,
     pub(crate) budget: Budget,
     /// Gates that are asked in every interval, of kind `Rollback`.
     pub(crate) rollback_gates: Vec<Gate>,
@@ -427,6 +432,24 @@ impl Plan {
     /// A name for exactly this plan: two plans with the same fingerprint decide alike.
     pub const fn fingerprint(&self) -> &Revision {
         &self.fingerprint
+    }
+
+    /// What the sequential judges find before the plan is over, and what they do not, at a traffic.
+    ///
+    /// ```
+    /// use delivery_core::plan::{Canary, Capabilities, Expected, JudgeSpec, MetricSpec, Spec, Strategy};
+    ///
+    /// let canary = Canary { step_weight: Some(10.0), max_weight: Some(50.0), ..Canary::default() };
+    /// let compare = JudgeSpec::Compare(Default::default());
+    /// let metrics = vec![MetricSpec::judged("request-success-rate", compare)];
+    /// let (plan, _) = Spec { metrics, ..Spec::new(Strategy::Canary(canary)) }.compile(&Capabilities::ALL)?;
+    /// let traffic = Expected { requests_per_second: 50.0, error_rate: 0.1 };
+    /// let found = plan.detects(&traffic)[0].to_string();
+    /// assert!(found.starts_with("request-success-rate: every request failing in 2m0s, 10× more errors in 3m0s"), "{found}");
+    /// # Ok::<(), delivery_core::plan::PlanErrors>(())
+    /// ```
+    pub fn detects(&self, traffic: &Expected) -> Vec<Detection> {
+        detects::detects(self, traffic)
     }
 
     /// The plan's steps with the shortest and the longest time that each can take.

@@ -4,7 +4,7 @@ use alloc::format;
 use core::time::Duration;
 
 use super::problem::Problems;
-use super::{Flaw, MetricSpec};
+use super::{Expected, Flaw, Found, MetricSpec, Plan};
 use crate::analysis::sequential::{BadTest, Null};
 use crate::analysis::{Compare, Judge, MannWhitney, Objective, Terms};
 
@@ -121,5 +121,52 @@ pub(super) fn check(terms: &Terms, interval: Duration, specs: &[MetricSpec], pro
     if !terms.is_default() && !specs.iter().any(|it| it.judge.is_sequential()) {
         let text = "has no effect: no metric has compare or objective";
         problems.warn("sequential", text);
+    }
+}
+
+pub(super) fn check_expected(expected: Option<&Expected>, problems: &mut Problems) {
+    let Some(Expected {
+        requests_per_second: requests,
+        error_rate: rate,
+    }) = expected
+    else {
+        return;
+    };
+    // Written so that NaN is outside.
+    if !(*requests > 0.0 && requests.is_finite()) {
+        let path = "expected.requestsPerSecond";
+        problems.error(path, Flaw::OutOfRange, requests, "above 0");
+    }
+    if !(*rate > 0.0 && *rate < 100.0) {
+        let remedy = "a percentage above 0 and below 100";
+        problems.error("expected.errorRate", Flaw::OutOfRange, rate, remedy);
+    }
+}
+
+/// Warns of sequential judges that promise nothing in this plan.
+pub(super) fn promises(plan: &Plan, problems: &mut Problems) {
+    // A traffic at which whatever can be found is found.
+    let flood = Expected {
+        requests_per_second: 1e9,
+        error_rate: 1.0,
+    };
+    let possible = plan.detects(&flood);
+    let expected = plan.expected.map(|it| plan.detects(&it));
+    for (at, metric) in plan.metrics.iter().enumerate() {
+        let of = |it: &&super::Detection| it.metric == metric.name;
+        let path = format!("metrics[{at}]");
+        if let Some(none) = possible.iter().find(of).filter(|it| it.is_empty()) {
+            let never = none.finds.iter().all(|it| it.found == Found::Never);
+            problems.warn(
+                path,
+                if never {
+                    "promises nothing: a side that it counts gets no known share of the traffic"
+                } else {
+                    "promises nothing: the plan is over before sequential.minRounds rounds"
+                },
+            );
+        } else if let Some(none) = expected.iter().flatten().find(of).filter(|it| it.is_empty()) {
+            problems.warn(path, format!("promises nothing at the expected traffic: {none}"));
+        }
     }
 }

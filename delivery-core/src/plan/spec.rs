@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::metric::{self, MetricSpec};
 use super::problem::Problems;
 use super::{
-    Capabilities, Flaw, Gate, GateKind, MatchRule, Plan, PlanErrors, ReadyShare, Step, Warning, sequential,
-    strategy,
+    Capabilities, Expected, Flaw, Gate, GateKind, MatchRule, Plan, PlanErrors, ReadyShare, Step, Warning,
+    sequential, strategy,
 };
 use crate::analysis::{Act, Budget, OnNothing, Terms};
 use crate::revision::Revision;
@@ -49,6 +49,9 @@ pub struct Spec {
     /// What the sequential judges have in common: `compare` and `objective`.
     #[serde(default, skip_serializing_if = "Terms::is_default")]
     pub sequential: Terms,
+    /// The traffic that the plan is made for: what is found at it stands in the timetable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<Expected>,
     /// Who is asked.
     #[serde(default)]
     pub gates: Vec<Gate>,
@@ -193,6 +196,7 @@ impl Spec {
             strategy,
             metrics: Vec::new(),
             sequential: Terms::DEFAULT,
+            expected: None,
             gates: Vec::new(),
             threshold: one(),
             consecutive: None,
@@ -221,6 +225,7 @@ impl Spec {
         self.check_budget(&mut problems);
         self.check_gates(&mut problems);
         let metrics = metric::compile(&self.metrics, self.interval, &self.sequential, &mut problems);
+        sequential::check_expected(self.expected.as_ref(), &mut problems);
         sequential::check(&self.sequential, self.interval, &self.metrics, &mut problems);
         let list = strategy::steps(self, can, &mut problems);
         strategy::check(&self.strategy, &list.steps, can, &mut problems);
@@ -259,6 +264,7 @@ impl Spec {
             ready: self.ready,
             metrics,
             terms: self.sequential,
+            expected: self.expected,
             budget: Budget {
                 failed: self.threshold.max(1),
                 consecutive: self.consecutive,
@@ -278,6 +284,7 @@ impl Spec {
             fingerprint: Revision::of(&serde_json::Value::Null),
         };
         plan.fingerprint = self.fingerprint(&plan);
+        sequential::promises(&plan, &mut problems);
         Ok((plan, problems.warnings))
     }
 
