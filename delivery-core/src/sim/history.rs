@@ -123,18 +123,25 @@ impl History {
         })
     }
 
-    /// The same requests, counted.
+    /// The same requests, counted: the difference of two counters, so that windows side by side add up to one.
     fn tally(&self, side: Half, from: u64, to: u64, known: &[Known<'_>]) -> Option<Tally> {
+        let (before, after) = (self.counter(side, from, known), self.counter(side, to, known));
+        let total = after.total.saturating_sub(before.total);
+        let errors = after.errors.saturating_sub(before.errors).min(total);
+        (total > 0).then_some(Tally { total, errors })
+    }
+
+    /// All such requests until a moment.
+    fn counter(&self, side: Half, to: u64, known: &[Known<'_>]) -> Tally {
         let (mut total, mut errors) = (0_u128, 0_u128);
-        for (known, units) in self.measured(side, from, to, known) {
+        for (known, units) in self.measured(side, 0, to, known) {
             total = total.saturating_add(units);
             errors = errors.saturating_add(units.saturating_mul(known.version.errors.as_hundredths().into()));
         }
-        let tally = Tally {
+        Tally {
             total: count(total, PER_REQUEST),
             errors: count(errors, PER_ERROR),
-        };
-        (tally.total > 0).then_some(tally)
+        }
     }
 
     /// What a source would know of the canary's requests within `from..to`, and of the primary's.

@@ -10,7 +10,7 @@ use spin::Mutex;
 use super::history::{Half, History, Stretch, Users};
 use super::pods::Side;
 use super::recording::Row;
-use super::scenario::{Fault, Happening, Outage, Says, Scenario, Version};
+use super::scenario::{Fault, Happening, Outage, Says, Scenario, Version, micros};
 use crate::analysis::{Nothing, Sample, Window};
 use crate::driver::Ports;
 use crate::plan::{Gate, GateKind};
@@ -481,7 +481,14 @@ fn bounds(scenario: &Scenario) -> Vec<(f64, u64)> {
             u64::try_from(it.as_micros()).unwrap_or(u64::MAX),
         )
     };
-    bounds.into_iter().map(both).collect()
+    let mut bounds: Vec<(f64, u64)> = bounds.into_iter().map(both).collect();
+    for (bound, micros) in scenario.buckets.iter().filter_map(|it| Some((*it, micros(*it)?))) {
+        if bounds.iter().all(|it| it.1 != micros) {
+            bounds.push((bound, micros));
+        }
+    }
+    bounds.sort_unstable_by_key(|it| it.1);
+    bounds
 }
 
 pub(super) fn millis(duration: Duration) -> u64 {
