@@ -21,7 +21,7 @@ use serde::Deserialize;
 struct Vectors {
     cases: Vec<Case>,
     combined: Vec<Together>,
-    dispersion: Vec<History>,
+    dispersion: Vec<Past>,
 }
 
 #[derive(Deserialize)]
@@ -103,7 +103,7 @@ struct Both {
 }
 
 #[derive(Deserialize)]
-struct History {
+struct Past {
     name: String,
     history: Vec<Counts>,
     dispersion: f64,

@@ -44,7 +44,7 @@ pub use self::range::Range;
 use self::round::Judged;
 pub use self::round::{Due, Look, Round, judge};
 pub use self::sample::{Nothing, Sample, Tally, Window};
-pub use self::terms::Terms;
+pub use self::terms::{AfterHeld, Terms};
 
 /// Something that is measured in every round, and who judges it.
 #[derive(Clone, Debug, PartialEq)]

@@ -34,11 +34,24 @@ pub struct Terms {
         skip_serializing_if = "Option::is_none"
     )]
     pub look: Option<Duration>,
-    /// Rounds in which the weight may be held on a suspicion until the run is rolled back; at least 1, default 20.
-    /// None: no limit.
+    /// Rounds of the whole run in which the weight may be held on a suspicion; at least 1, default 10. None: no limit.
     pub held: Option<u32>,
+    /// What a suspicion means after that; default: the run goes on.
+    pub after_held: AfterHeld,
     /// Whether the revision is promoted as soon as every judge confirms it; default no.
     pub early_promotion: bool,
+}
+
+/// What a suspicion means when the weight was held long enough.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum AfterHeld {
+    /// The run goes on, and only a conviction ends it. Whoever is suspected with little traffic stays so for long, and
+    /// `alpha` still bounds how often a good version is rolled back.
+    #[default]
+    GoOn,
+    /// The run is rolled back. More good versions are, then: `alpha` says nothing about it.
+    RollBack,
 }
 
 impl Default for Terms {
@@ -57,13 +70,24 @@ impl Terms {
         margin: 2.0,
         dispersion: None,
         look: None,
-        held: Some(20),
+        held: Some(10),
+        after_held: AfterHeld::GoOn,
         early_promotion: false,
     };
 
     /// Whether nothing was changed.
     pub fn is_default(&self) -> bool {
         *self == Self::DEFAULT
+    }
+
+    /// How many rounds may be held until the run is rolled back; none: it is not for that.
+    pub fn held_until_rollback(&self) -> Option<u32> {
+        self.held.filter(|_| self.after_held == AfterHeld::RollBack)
+    }
+
+    /// Whether a suspicion still holds the weight, after so many rounds in which it did.
+    pub fn holds(&self, held: u32) -> bool {
+        self.after_held == AfterHeld::RollBack || self.held.is_none_or(|limit| held < limit)
     }
 
     /// The test of a judge that has this share of `alpha`.

@@ -27,8 +27,9 @@ pub use self::metric::{JudgeSpec, MetricSpec};
 pub use self::problem::{Flaw, PlanError, PlanErrors, Warning};
 pub use self::spec::{AbTest, Affinity, BlueGreen, Canary, GateSpec, MirrorFirst, Spec, Strategy};
 pub use self::timetable::{Row, Timetable};
-use crate::analysis::{Budget, Metric, Terms};
+use crate::analysis::{Budget, Due, Look, Metric, Terms};
 use crate::revision::Revision;
+use crate::time::Timestamp;
 use crate::weight::Weight;
 
 /// One step of a plan.
@@ -432,6 +433,16 @@ impl Plan {
     /// A name for exactly this plan: two plans with the same fingerprint decide alike.
     pub const fn fingerprint(&self) -> &Revision {
         &self.fingerprint
+    }
+
+    /// A round of this plan, for [`judge`](crate::analysis::judge).
+    pub fn due(&self, look: Look, at: Timestamp) -> Due<'_> {
+        Due {
+            metrics: &self.metrics,
+            terms: &self.terms,
+            look,
+            at,
+        }
     }
 
     /// What the sequential judges find before the plan is over, and what they do not, at a traffic.

@@ -270,7 +270,7 @@ impl Spec {
                 consecutive: self.consecutive,
                 inconclusive: self.inconclusive,
                 errors: self.errors,
-                held: self.sequential.held,
+                held: self.sequential.held_until_rollback(),
                 nothing: self.on_nothing,
                 act: self
                     .act

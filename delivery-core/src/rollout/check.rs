@@ -286,6 +286,7 @@ fn judge<'a>(
     }
     let (checks, reason) = match round.verdict {
         Verdict::Confirmed | Verdict::Pass => return Ok(round),
+        Verdict::Suspect if !plan.terms.holds(run.checks.held) => return Ok(round),
         Verdict::Suspect => (
             run.checks.held(),
             Reason::RoundSuspect {

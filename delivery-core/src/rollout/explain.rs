@@ -111,9 +111,11 @@ fn run_lines(plan: &Plan, run: &Run, lines: &mut Vec<String>) {
         ));
     }
     if run.checks.held > 0 {
-        let limit = budget
-            .held
-            .map_or(String::from("no limit"), |it| format!("{it} roll back"));
+        let limit = match (plan.terms().held, budget.held) {
+            (None, _) => String::from("no limit"),
+            (Some(limit), None) => format!("{limit} at most"),
+            (Some(limit), Some(_)) => format!("{limit} roll back"),
+        };
         lines.push(format!(
             "Rounds in which the weight was held on a suspicion: {} ({limit}).",
             run.checks.held

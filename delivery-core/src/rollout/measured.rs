@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use super::check::replies;
 use super::{Content, Observation, Outcome, Question, Run, State};
-use crate::analysis::{self, Account, Dispersion, Due, Look, Memory, Nothing, Round, Sample};
+use crate::analysis::{self, Account, Dispersion, Look, Memory, Nothing, Round, Sample};
 use crate::plan::Plan;
 use crate::time::Timestamp;
 
@@ -46,12 +46,7 @@ pub(super) fn measured<'a>(
         None if plan.metrics.is_empty() => &none,
         None => return Err(Outcome::Ask(Question::Measure { since })),
     };
-    let due = Due {
-        metrics: &plan.metrics,
-        terms: &plan.terms,
-        look,
-        at,
-    };
+    let due = plan.due(look, at);
     if unknown.is_empty() {
         return Ok(analysis::judge(&due, samples, &memory));
     }

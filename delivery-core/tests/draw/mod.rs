@@ -97,19 +97,4 @@ impl Chance {
             errors: errors.min(total),
         }
     }
-
-    /// A round of both sides; the canary gets its share of the requests.
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "counts far below 2^53"
-    )]
-    pub(crate) fn round(&mut self, requests: u64, weight: f64, rates: [f64; 2], burst: f64) -> [Tally; 2] {
-        let canary = (requests as f64 * weight).round() as u64;
-        [
-            self.requests(canary, rates[0], burst),
-            self.requests(requests - canary, rates[1], burst),
-        ]
-    }
 }

@@ -20,7 +20,7 @@ fn the_words_are_read_and_written_alike() {
             {"name": "c", "objective": {"maxErrorRate": 0.5}},
             {"name": "d", "mannWhitney": {"direction": "increase", "tolerance": 0.5}}
         ],
-        "sequential": {"alpha": 0.001, "look": "5s", "held": null, "earlyPromotion": true, "dispersion": 3}
+        "sequential": {"alpha": 0.001, "look": "5s", "held": 3, "afterHeld": "rollBack", "earlyPromotion": true, "dispersion": 3}
     }"#;
     let spec: Spec = serde_json::from_str(text).unwrap();
     let again: Spec = serde_json::from_str(&serde_json::to_string(&spec).unwrap()).unwrap();
@@ -36,7 +36,7 @@ fn the_words_are_read_and_written_alike() {
     assert!(matches!(judges[3], Judge::MannWhitney(it) if it.tolerance == 0.5 && it.quantile == 0.99));
     assert_eq!(plan.metrics()[0].window, Duration::from_secs(5));
     assert_eq!(plan.metrics()[3].window, Duration::from_secs(60));
-    assert_eq!((plan.terms().alpha, plan.budget().held), (0.001, None));
+    assert_eq!((plan.terms().alpha, plan.budget().held), (0.001, Some(3)));
     for wrong in [
         r#"{"name": "a", "compare": {"ration": 2}}"#,
         r#"{"name": "a", "objective": {}}"#,

@@ -5,7 +5,9 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::*;
-use crate::analysis::{Compare, Direction, Evidence, MannWhitney, Memory, Objective, Terms, Verdict};
+use crate::analysis::{
+    AfterHeld, Compare, Direction, Evidence, MannWhitney, Memory, Objective, Terms, Verdict,
+};
 use crate::plan::JudgeSpec;
 use crate::rollout::{Reason, Stage, explain};
 
@@ -56,16 +58,31 @@ fn a_glance_convicts_at_once_and_moves_nothing_otherwise() {
 #[test]
 fn a_suspicion_holds_the_weight_but_not_for_ever() {
     // A single round says "suspect"; that takes so many rounds to convict that the limit on held rounds comes first.
-    let spec = Spec {
+    let held = |after_held| Spec {
         sequential: Terms {
             min_rounds: 50,
             hold: 1.05,
             held: Some(3),
+            after_held,
             ..Terms::DEFAULT
         },
         ..compared()
     };
-    let told = tell(&spec, &worse(100, 10, 1_000));
+    let on = tell(&held(AfterHeld::GoOn), &worse(100, 10, 1_000));
+    on.reads(
+        "0s     Progressing 100/0
+         1m0s   Progressing 90/10
+         2m0s   Progressing 90/10
+         3m0s   Progressing 90/10
+         4m0s   Progressing 90/10
+         5m0s   Progressing 70/30
+         6m0s   Progressing 50/50
+         7m0s   Promoting   50/50
+         8m0s   Finalising  100/0
+         9m0s   Succeeded   100/0",
+    );
+    on.says("checks passed: request-success-rate suspect:");
+    let told = tell(&held(AfterHeld::RollBack), &worse(100, 10, 1_000));
     told.reads(
         "0s    Progressing 100/0
          1m0s  Progressing 90/10
