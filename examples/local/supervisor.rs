@@ -344,7 +344,7 @@ fn introduce(options: &Options, listening: &Listening) {
                 "answers are good (request-success-rate) and 99 % come within 500 ms (request-duration)."
             }
             Judge::Sequential => {
-                "that it has more errors than v1 (request-success-rate) or that over 1 % take 500 ms (request-duration)."
+                "that it has more errors (request-success-rate) or more answers over 500 ms (request-duration) than v1."
             }
         }),
         String::new(),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::ValueEnum;
-use delivery_core::analysis::{Compare, Objective, OnNothing, Terms};
+use delivery_core::analysis::{Compare, OnNothing, Terms};
 use delivery_core::plan::{Canary, Capabilities, JudgeSpec, MetricSpec, Spec, Strategy};
 use delivery_core::{Plan, Weight};
 
@@ -15,8 +15,8 @@ pub(crate) enum Judge {
     /// Fixed bounds, once per interval: success rate at least 99 %, P99 at most 500 ms.
     #[default]
     Range,
-    /// Sequential tests, four times per interval: the success rate against the old version's, and at most 1 % of the
-    /// answers slower than 500 ms.
+    /// Sequential tests, four times per interval: neither more errors than the old version has, nor more answers slower than
+    /// 500 ms.
     Sequential,
 }
 
@@ -36,14 +36,13 @@ impl Judge {
                 MetricSpec::at_most("request-duration", 500.0),
             ],
             Self::Sequential => {
-                let slow = Objective {
-                    max_error_rate: 1.0,
+                let slow = Compare {
                     slower_than: Some(500.0),
-                    share: 1.0,
+                    ..Compare::default()
                 };
                 vec![
                     MetricSpec::judged("request-success-rate", JudgeSpec::Compare(Compare::default())),
-                    MetricSpec::judged("request-duration", JudgeSpec::Objective(slow)),
+                    MetricSpec::judged("request-duration", JudgeSpec::Compare(slow)),
                 ]
             }
         }

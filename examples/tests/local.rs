@@ -82,7 +82,7 @@ fn a_test_promotes_a_good_version_and_stops_a_slow_one() {
     local(&["--judge", "sequential", "--interval", "700ms"])
         .wait()
         .is_promoted();
-    local(&["--judge", "sequential", "--bad", "latency", "--interval", "700ms"])
+    local(&["--judge", "sequential", "--bad", "latency", "--interval", "1s"])
         .wait()
         .is_rolled_back("convicted by request-duration");
 }

@@ -255,7 +255,7 @@ fn a_metric_without_a_judge_or_with_a_misspelt_one_is_told() {
            primary: v1",
         &[
             "file.yaml:5:37: plan.metrics[0].tresholdRange: unknown field `tresholdRange`, expected one of",
-            "file.yaml:6:7: plan.metrics[1]: metric `size` has no judge (expected one of thresholdRange, threshold, baseline)",
+            "file.yaml:6:7: plan.metrics[1]: metric `size` has no judge (expected one of thresholdRange, threshold, baseline, compare, objective, mannWhitney)",
             "file.yaml:7:7: plan.metrics[2]: metric `weight` has threshold and baseline (expected one of",
         ],
     );
