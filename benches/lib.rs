@@ -5,7 +5,8 @@ pub mod replies;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use delivery_core::analysis::Sample;
+use delivery_core::analysis::sequential::{Null, Test};
+use delivery_core::analysis::{Account, Sample, Tally};
 use delivery_core::plan::{Canary, Capabilities, MetricSpec, Plan, Spec, Strategy};
 use delivery_core::port::{Pods, Traffic};
 use delivery_core::rollout::{Content, Observation, Outcome, Reply, State, step};
@@ -104,4 +105,24 @@ pub fn good(state: &State) -> Reply {
         sequence: state.sequence,
         content: Content::Measured(samples),
     }
+}
+
+/// What a sequential test remembers after twenty rounds.
+///
+/// # Panics
+/// Never: the test is one.
+#[must_use]
+pub fn account(null: Null) -> Account {
+    let mut account = Account::new(null, 1.3);
+    let test = Test::new(null, 0.01, 2, 4.0).expect("a test");
+    for round in 0..20 {
+        let tally = |total, errors| Tally { total, errors };
+        test.round(
+            &mut account.wealth,
+            tally(3_000 + round, 4 + round % 3),
+            Some(tally(27_000, 29)),
+        )
+        .expect("requests on both sides");
+    }
+    account
 }

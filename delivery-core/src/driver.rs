@@ -12,13 +12,15 @@ use alloc::vec::Vec;
 use core::error::Error;
 use core::pin::Pin;
 
-use crate::analysis::{Nothing, Sample, Window};
+use crate::analysis::{Metric, Nothing, Sample, Window};
 use crate::plan::{Gate, Plan};
 use crate::port::{
     Approver, Clock, GateQuestion, Loaded, Measure, MetricSource, Notifier, PortError, Saved, StateStore,
     TrafficRouter, Version, Workload,
 };
-use crate::rollout::{Command, Content, Observation, Outcome, Question, Reason, Reply, State, desired, step};
+use crate::rollout::{
+    Command, Content, Observation, Outcome, Question, Reason, Reply, Run, Stage, State, desired, step,
+};
 use crate::time::Timestamp;
 
 /// The ports that a rollout runs on.
@@ -158,6 +160,7 @@ async fn decide(
             Outcome::Go(next, reason) => return (Decision::Go(next, reason), seen.now),
             Outcome::Hold { until, why } => return (Decision::Hold { until, why }, seen.now),
             Outcome::Ask(Question::Gate(gate)) => ask_round(plan, gate, state, ports).await,
+            Outcome::Ask(Question::History { until }) => vec![history(plan, state, until, ports).await],
             Outcome::Ask(Question::Measure { since }) => vec![measure(plan, state, since, ports).await],
         };
         replies = seen.replies;
@@ -228,23 +231,12 @@ async fn ask(gate: &Gate, state: &State, ports: &Ports<'_>) -> Content {
 
 /// Measures everything at the same time: a round takes as long as its slowest metric.
 async fn measure(plan: &Plan, state: &State, since: Timestamp, ports: &Ports<'_>) -> Content {
-    let Some(canary) = state.revision() else {
+    let Stage::Rollout(run) = &state.stage else {
         return Content::Measured(BTreeMap::new());
     };
-    let to = ports.clock.now();
-    let asked: Vec<Measure<'_>> = plan
-        .metrics()
-        .iter()
-        .map(|metric| Measure {
-            metric,
-            window: Window {
-                from: to.before(metric.window).max(since),
-                to,
-            },
-            canary,
-            primary: state.primary.as_ref(),
-            weight: state.traffic().weight(),
-        })
+    let windows = run.windows(plan, since, ports.clock.now());
+    let asked: Vec<Measure<'_>> = windows
+        .map(|(metric, window)| about(state, run, metric, window))
         .collect();
     let samples = join::all(asked.iter().map(|ask| ports.metrics.measure(ask)).collect()).await;
     let sample = |said: Result<Sample, PortError>| {
@@ -255,6 +247,43 @@ async fn measure(plan: &Plan, state: &State, since: Timestamp, ports: &Ports<'_>
         .map(|it| it.metric.name.clone())
         .zip(samples.into_iter().map(sample));
     Content::Measured(named.collect())
+}
+
+/// Asks what the primary did before, all metrics at the same time.
+async fn history(plan: &Plan, state: &State, until: Timestamp, ports: &Ports<'_>) -> Content {
+    let Stage::Rollout(run) = &state.stage else {
+        return Content::History(BTreeMap::new());
+    };
+    let asked: Vec<(Measure<'_>, Vec<Window>)> = run
+        .history(plan, until)
+        .filter_map(|(metric, windows)| {
+            let whole = Window {
+                from: windows.first()?.from,
+                to: windows.last()?.to,
+            };
+            Some((about(state, run, metric, whole), windows))
+        })
+        .collect();
+    let said = asked
+        .iter()
+        .map(|(ask, windows)| ports.metrics.history(ask, windows));
+    let said = join::all(said.collect()).await;
+    let named = asked.iter().map(|(ask, _)| ask.metric.name.clone());
+    Content::History(
+        named
+            .zip(said.into_iter().map(|it| it.map_err(|it| chain(&it))))
+            .collect(),
+    )
+}
+
+fn about<'a>(state: &'a State, run: &'a Run, metric: &'a Metric, window: Window) -> Measure<'a> {
+    Measure {
+        metric,
+        window,
+        canary: &run.revision,
+        primary: state.primary.as_ref(),
+        weight: state.traffic().weight(),
+    }
 }
 
 /// Empties the outbox. A notice leaves it only after it was sent, so one may be sent twice, and none is lost.

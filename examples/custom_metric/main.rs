@@ -17,7 +17,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use delivery_core::analysis::{Metric, Nothing, Sample, Tally, Window, judge};
+use delivery_core::analysis::{Look, Metric, Nothing, Sample, Tally, Window, judge};
 use delivery_core::plan::{Canary, Capabilities, MetricSpec, Plan, Spec, Strategy};
 use delivery_core::port::{Measure, MetricSource, PortError};
 use delivery_core::{Revision, Timestamp, Weight};
@@ -111,7 +111,7 @@ async fn show(source: AccessLog) -> Result<(), Box<dyn Error>> {
             other => print!("minute {minute}: {other:?}"),
         }
         let samples = BTreeMap::from([(plan.metrics()[0].name.clone(), said)]);
-        let round = judge(plan.metrics(), &samples, &BTreeMap::new());
+        let round = judge(&plan.due(Look::Round, BEGINNING), &samples, &BTreeMap::new());
         println!(" -> {} ({})", round.verdict, round.evidence[0]);
     }
     Ok(())

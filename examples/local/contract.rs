@@ -20,7 +20,7 @@ use crate::tempo::{Tempo, plan};
 
 /// Checks all ports, one after the other.
 pub(crate) async fn run(options: &Options) -> Result<(), Error> {
-    let tempo = Tempo::new(options.interval, options.rate)?;
+    let tempo = Tempo::new(options.interval, options.rate, options.judge)?;
     let site = Site::start(program(options)?, options, tempo).await?;
     let checked = check(&site, tempo).await;
     let ledger = site.ledger.clone();

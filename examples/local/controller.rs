@@ -19,7 +19,7 @@ use crate::http::Api;
 use crate::ports::{HttpNotifier, HttpRouter, HttpWorkload, MonitoringMetrics};
 use crate::prometheus;
 use crate::service::stdin_closed;
-use crate::tempo::{Tempo, plan};
+use crate::tempo::{Judge, Tempo, plan};
 
 /// How the controller is started.
 #[derive(Args, Debug)]
@@ -36,6 +36,9 @@ pub(crate) struct ControllerArgs {
     /// Requests per second.
     #[arg(long)]
     rate: u32,
+    /// Who judges.
+    #[arg(long, value_enum, default_value_t)]
+    judge: Judge,
     /// Where a Prometheus listens that measures.
     #[arg(long)]
     prometheus: Option<SocketAddr>,
@@ -55,7 +58,7 @@ pub(crate) async fn run(args: ControllerArgs) -> Result<(), Error> {
 }
 
 async fn control(args: ControllerArgs) -> Error {
-    let tempo = match Tempo::new(Duration::from_millis(args.interval_ms), args.rate) {
+    let tempo = match Tempo::new(Duration::from_millis(args.interval_ms), args.rate, args.judge) {
         Ok(tempo) => tempo,
         Err(error) => return error,
     };

@@ -9,6 +9,7 @@ use delivery_core::time::parse_interval;
 use crate::controller::ControllerArgs;
 use crate::prometheus::Measured;
 use crate::service::{Bad, ServiceArgs};
+use crate::tempo::Judge;
 
 /// A canary release on this machine: two versions of a real service, real requests through a real weighted proxy.
 ///
@@ -44,6 +45,9 @@ pub(crate) struct Options {
     /// Release a bad version 2.
     #[arg(long, value_name = "HOW")]
     pub(crate) bad: Option<Bad>,
+    /// Who judges version 2.
+    #[arg(long, value_enum, value_name = "JUDGE", default_value_t)]
+    pub(crate) judge: Judge,
     /// Kill the controlling process (SIGKILL) several times in mid-rollout.
     #[arg(long)]
     pub(crate) kill_controller: bool,

@@ -46,6 +46,8 @@ pub(crate) struct Report {
     pub(crate) skipped: u64,
     pub(crate) longest_outage_ms: u64,
     pub(crate) duration_ms: u64,
+    /// How long the canary had traffic until it was taken away; none if it was not.
+    pub(crate) canary_traffic_ms: Option<u64>,
     /// How often the controller was killed.
     pub(crate) kills: u32,
     /// What the canary had at the end, in percent.
@@ -110,6 +112,7 @@ impl Report {
             skipped: 0,
             longest_outage_ms: 0,
             duration_ms: 0,
+            canary_traffic_ms: None,
             kills: 0,
             weight_at_end: Weight::ZERO,
             transitions: Vec::new(),
@@ -170,6 +173,12 @@ impl Report {
         screen::line(&format!(
             "requests  {sent} sent, {failed} failed, longest outage {longest_outage_ms} ms"
         ));
+        if let Some(exposed) = self.canary_traffic_ms {
+            let seconds = Duration::from_millis(exposed).as_secs_f64();
+            screen::line(&format!(
+                "          v2 had traffic for {seconds:.1} s and answered {bad_answers} requests badly"
+            ));
+        }
         for (why, count) in &self.failures {
             screen::line(&format!("          {count} failed: {why}"));
         }

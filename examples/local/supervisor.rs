@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use delivery_core::Weight;
-use delivery_core::rollout::{Command, Order, Phase, Reason};
+use delivery_core::rollout::{Command, Notice, Order, Phase, Reason};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -29,14 +29,14 @@ use crate::screen::{self, NAME, new, old};
 use crate::service::Bad;
 use crate::signals::Signals;
 use crate::state_folder::StateFolder;
-use crate::tempo::Tempo;
+use crate::tempo::{Judge, Tempo};
 
 /// How many processes each side has.
 const SIZE: u32 = 2;
 
 /// Runs one release, and says how it ended.
 pub(crate) async fn run(options: Options) -> Result<Outcome, Error> {
-    let tempo = Tempo::new(options.interval, options.rate)?;
+    let tempo = Tempo::new(options.interval, options.rate, options.judge)?;
     options.report.as_deref().map_or(Ok(()), Report::check)?;
     let begun = Instant::now();
     let (mut report, error) = match release(&options, tempo).await {
@@ -294,16 +294,30 @@ impl World {
         report.retried = proxy.retried();
         report.kills = kills;
         report.weight_at_end = weight_at_end;
+        report.canary_traffic_ms = exposed(&journal.told());
         report.transitions = journal.told().iter().map(Into::into).collect();
         report.count(&book, book.outage.longest_until(Instant::now()));
         (report, end.err())
     }
 }
 
+/// How long the canary had traffic until it was taken away, in milliseconds.
+fn exposed(notices: &[Notice]) -> Option<u64> {
+    let began = notices.iter().find(|it| !it.weight.is_zero())?;
+    let ended = notices
+        .iter()
+        .find(|it| it.id > began.id && it.phase == Phase::RollingBack && it.weight.is_zero())?;
+    u64::try_from(ended.at.since(began.at).as_millis()).ok()
+}
+
 /// What one will see.
 fn introduce(options: &Options, listening: &Listening) {
     let Options {
-        bad, rate, interval, ..
+        bad,
+        judge,
+        rate,
+        interval,
+        ..
     } = options;
     let version = match bad {
         None => "a good version",
@@ -319,11 +333,20 @@ fn introduce(options: &Options, listening: &Listening) {
         ),
         format!("Now comes v2, {version}."),
         format!(
-            "Every {interval:?} it gets 10 % more of the requests, up to 50 %, and then all of them, as long as 99 % of its"
+            "Every {interval:?} it gets 10 % more of the requests, up to 50 %, and then all of them, as long as {}",
+            match judge {
+                Judge::Range => "99 % of its",
+                Judge::Sequential => "nothing shows",
+            }
         ),
-        String::from(
-            "answers are good (request-success-rate) and 99 % come within 500 ms (request-duration).",
-        ),
+        String::from(match judge {
+            Judge::Range => {
+                "answers are good (request-success-rate) and 99 % come within 500 ms (request-duration)."
+            }
+            Judge::Sequential => {
+                "that it has more errors (request-success-rate) or more answers over 500 ms (request-duration) than v1."
+            }
+        }),
         String::new(),
     ] {
         screen::line(&line);
@@ -341,6 +364,8 @@ fn controller_arguments(api: SocketAddr, state: &Path, tempo: Tempo) -> Vec<OsSt
         &interval,
         "--rate",
         &tempo.rate.to_string(),
+        "--judge",
+        tempo.judge.name(),
         "--state",
     ]
     .map(Into::into)

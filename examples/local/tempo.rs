@@ -2,11 +2,64 @@
 
 use std::time::Duration;
 
-use delivery_core::analysis::OnNothing;
-use delivery_core::plan::{Canary, Capabilities, MetricSpec, Spec, Strategy};
+use clap::ValueEnum;
+use delivery_core::analysis::{Compare, OnNothing, Terms};
+use delivery_core::plan::{Canary, Capabilities, JudgeSpec, MetricSpec, Spec, Strategy};
 use delivery_core::{Plan, Weight};
 
 use crate::error::Error;
+
+/// Who judges the new version.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Judge {
+    /// Fixed bounds, once per interval: success rate at least 99 %, P99 at most 500 ms.
+    #[default]
+    Range,
+    /// Sequential tests, four times per interval: neither more errors than the old version has, nor more answers slower than
+    /// 500 ms.
+    Sequential,
+}
+
+impl Judge {
+    /// As on the command line.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Range => "range",
+            Self::Sequential => "sequential",
+        }
+    }
+
+    fn metrics(self) -> Vec<MetricSpec> {
+        match self {
+            Self::Range => vec![
+                MetricSpec::at_least("request-success-rate", 99.0),
+                MetricSpec::at_most("request-duration", 500.0),
+            ],
+            Self::Sequential => {
+                let slow = Compare {
+                    slower_than: Some(500.0),
+                    ..Compare::default()
+                };
+                vec![
+                    MetricSpec::judged("request-success-rate", JudgeSpec::Compare(Compare::default())),
+                    MetricSpec::judged("request-duration", JudgeSpec::Compare(slow)),
+                ]
+            }
+        }
+    }
+
+    fn terms(self, interval: Duration) -> Terms {
+        match self {
+            Self::Range => Terms::DEFAULT,
+            Self::Sequential => Terms {
+                look: Some(interval / 4),
+                // The requests of this load do not depend on each other: errors do not come in bursts.
+                dispersion: Some(1.0),
+                ..Terms::DEFAULT
+            },
+        }
+    }
+}
 
 /// How fast everything goes.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +68,8 @@ pub(crate) struct Tempo {
     pub(crate) interval: Duration,
     /// Requests per second.
     pub(crate) rate: u32,
+    /// Who judges.
+    pub(crate) judge: Judge,
 }
 
 impl Tempo {
@@ -22,7 +77,7 @@ impl Tempo {
     const ENOUGH: f64 = 200.0;
 
     /// The tempo, if there is enough to judge by.
-    pub(crate) fn new(interval: Duration, rate: u32) -> Result<Self, Error> {
+    pub(crate) fn new(interval: Duration, rate: u32, judge: Judge) -> Result<Self, Error> {
         let requests = f64::from(rate) * interval.as_secs_f64();
         if requests < Self::ENOUGH {
             return Err(Error::Usage(format!(
@@ -31,7 +86,11 @@ impl Tempo {
                 Self::ENOUGH
             )));
         }
-        Ok(Self { interval, rate })
+        Ok(Self {
+            interval,
+            rate,
+            judge,
+        })
     }
 
     /// How long a side may be not ready.
@@ -86,10 +145,8 @@ impl Tempo {
         };
         Spec {
             interval: self.interval,
-            metrics: vec![
-                MetricSpec::at_least("request-success-rate", 99.0),
-                MetricSpec::at_most("request-duration", 500.0),
-            ],
+            metrics: self.judge.metrics(),
+            sequential: self.judge.terms(self.interval),
             threshold: 5,
             deadline: self.deadline(),
             poll: Some(self.poll()),
@@ -122,15 +179,17 @@ mod tests {
 
     #[test]
     fn the_reference_rollout_is_a_plan() {
-        let tempo = Tempo::new(Duration::from_secs(2), 300).unwrap();
-        let plan = plan(&tempo.spec()).unwrap();
-        assert_eq!(plan.timetable().shortest(), Duration::from_secs(16));
-        assert!(tempo.limit() > plan.timetable().longest().unwrap());
+        for judge in [Judge::Range, Judge::Sequential] {
+            let tempo = Tempo::new(Duration::from_secs(2), 300, judge).unwrap();
+            let plan = plan(&tempo.spec()).unwrap();
+            assert_eq!(plan.timetable().shortest(), Duration::from_secs(16));
+            assert!(tempo.limit() > plan.timetable().longest().unwrap());
+        }
     }
 
     #[test]
     fn too_few_requests_are_refused() {
-        let error = Tempo::new(Duration::from_millis(500), 100).unwrap_err();
+        let error = Tempo::new(Duration::from_millis(500), 100, Judge::Range).unwrap_err();
         assert!(
             error.to_string().contains("50 in an interval of 500ms"),
             "{error}"

@@ -4,11 +4,13 @@
 //! ```text
 //! cargo run -p delivery-examples --bin simulate -- examples/simulate/scenarios/canary-good.yaml
 //! cargo run -p delivery-examples --bin simulate -- PLAN.yaml SCENARIO.yaml --json
+//! cargo run -p delivery-examples --bin simulate -- FILE.yaml --judge range --judge sequential
 //! ```
 //!
 //! Exit status: 0 promoted, 2 not promoted, 1 an error.
 
 mod document;
+mod judges;
 mod story;
 
 use std::path::PathBuf;
@@ -16,10 +18,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
-use delivery_core::plan::{Capabilities, Plan, PlanErrors, Spec, Warning};
-use delivery_core::sim::{self, Scenario};
+use delivery_core::plan::{Capabilities, PlanErrors, Spec, Warning};
+use delivery_core::sim::{self, Recording, Scenario};
 
 use crate::document::{Document, Part, Problem};
+use crate::judges::{Judge, side_by_side};
 use crate::story::Story;
 
 /// Plays a rollout in a simulated world, on a virtual clock.
@@ -33,6 +36,9 @@ struct Arguments {
     /// Print the recording as JSON
     #[arg(long)]
     json: bool,
+    /// Let this judge decide instead of the plan's; given twice, what each makes of the story is shown side by side
+    #[arg(long, value_enum, value_name = "JUDGE", conflicts_with = "json")]
+    judge: Vec<Judge>,
 }
 
 fn main() -> ExitCode {
@@ -48,21 +54,56 @@ fn main() -> ExitCode {
             };
         }
     };
-    let (plan, scenario, warnings) = match read(&arguments) {
-        Ok(read) => read,
+    let played = read(&arguments).and_then(|files| play(&arguments, &files));
+    match played {
+        Ok(status) => status,
         Err(mut problems) => {
             problems.sort();
             for problem in problems {
                 eprintln!("{problem}");
             }
-            return ExitCode::FAILURE;
+            ExitCode::FAILURE
         }
-    };
-    let recording = sim::run(&plan, &scenario);
+    }
+}
+
+/// Plays the story, under every judge that was asked for, and tells it.
+fn play(arguments: &Arguments, files: &Files) -> Result<ExitCode, Vec<Problem>> {
+    if arguments.judge.is_empty() {
+        let promoted = tell(arguments, files, &files.spec, &files.scenario)?.promoted();
+        return Ok(status(promoted));
+    }
+    let mut played = Vec::new();
+    for judge in &arguments.judge {
+        let (spec, scenario) = judge.apply(&files.spec, &files.scenario);
+        let recording = if arguments.judge.len() == 1 {
+            tell(arguments, files, &spec, &scenario)?
+        } else {
+            let (plan, _) = spec.compile(&Capabilities::ALL).map_err(|it| files.wrong(&it))?;
+            sim::run(&plan, &scenario)
+        };
+        played.push((*judge, recording));
+    }
+    if played.len() == 1 {
+        println!();
+    }
+    println!("{}", side_by_side(&played));
+    Ok(status(played.iter().all(|(_, it)| it.promoted())))
+}
+
+/// Plays the story once and tells all of it.
+fn tell(
+    arguments: &Arguments,
+    files: &Files,
+    spec: &Spec,
+    scenario: &Scenario,
+) -> Result<Recording, Vec<Problem>> {
+    let (plan, warnings) = spec.compile(&Capabilities::ALL).map_err(|it| files.wrong(&it))?;
+    let recording = sim::run(&plan, scenario);
     let story = Story {
         plan: &plan,
-        scenario: &scenario,
-        warnings: &warnings,
+        scenario,
+        warnings: &[warnings, files.warnings.clone()].concat(),
         recording: &recording,
     };
     if arguments.json {
@@ -70,15 +111,34 @@ fn main() -> ExitCode {
     } else {
         println!("{story}");
     }
-    if recording.promoted() {
+    Ok(recording)
+}
+
+fn status(promoted: bool) -> ExitCode {
+    if promoted {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(2)
     }
 }
 
-/// Plan, scenario and warnings; or everything that is wrong with the files.
-fn read(arguments: &Arguments) -> Result<(Plan, Scenario, Vec<Warning>), Vec<Problem>> {
+/// What was read.
+struct Files {
+    spec: Spec,
+    scenario: Scenario,
+    /// About the scenario.
+    warnings: Vec<Warning>,
+    plan: Document,
+}
+
+impl Files {
+    fn wrong(&self, errors: &PlanErrors) -> Vec<Problem> {
+        told(&self.plan.part("plan"), errors)
+    }
+}
+
+/// Plan and scenario; or everything that is wrong with the files.
+fn read(arguments: &Arguments) -> Result<Files, Vec<Problem>> {
     let first = Document::read(&arguments.plan).map_err(|it| vec![it])?;
     let second = arguments
         .scenario
@@ -105,13 +165,21 @@ fn read(arguments: &Arguments) -> Result<(Plan, Scenario, Vec<Warning>), Vec<Pro
     );
     let spec = plan
         .read()
-        .and_then(|it: Spec| it.compile(&Capabilities::ALL).map_err(|it| told(&plan, &it)));
+        .and_then(|it: Spec| match it.compile(&Capabilities::ALL) {
+            Ok(_) => Ok(it),
+            Err(errors) => Err(told(&plan, &errors)),
+        });
     let story = scenario.read().and_then(|it: Scenario| match it.check() {
         Ok(warnings) => Ok((it, warnings)),
         Err(errors) => Err(told(&scenario, &errors)),
     });
     match (spec, story) {
-        (Ok((plan, warnings)), Ok((scenario, more))) => Ok((plan, scenario, [warnings, more].concat())),
+        (Ok(spec), Ok((scenario, warnings))) => Ok(Files {
+            spec,
+            scenario,
+            warnings,
+            plan: first,
+        }),
         (Ok(_), Err(problems)) | (Err(problems), Ok(_)) => Err(problems),
         (Err(problems), Err(more)) => Err(problems.into_iter().chain(more).collect()),
     }

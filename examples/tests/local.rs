@@ -63,6 +63,30 @@ fn a_slow_version_is_rolled_back() {
         .is_rolled_back("request-duration");
 }
 
+/// The same bad version under both judges. Which one is faster is no matter of luck: bounds allow five failed rounds.
+#[test]
+fn a_test_stops_a_bad_version_sooner_than_a_bound() {
+    let ended = |judge: &str| local(&["--bad", "errors", "--judge", judge, "--interval", "700ms"]).wait();
+    let (bounded, tested) = (ended("range"), ended("sequential"));
+    bounded.is_rolled_back("threshold 5 reached: request-success-rate");
+    tested.is_rolled_back("convicted by request-success-rate");
+    let number = |ended: &Ended, name: &str| ended.report[name].as_u64().unwrap();
+    for what in ["canary_traffic_ms", "bad_answers"] {
+        let (bounded, tested) = (number(&bounded, what), number(&tested, what));
+        assert!(tested < bounded, "{what}: {tested}, and {bounded} with bounds");
+    }
+}
+
+#[test]
+fn a_test_promotes_a_good_version_and_stops_a_slow_one() {
+    local(&["--judge", "sequential", "--interval", "700ms"])
+        .wait()
+        .is_promoted();
+    local(&["--judge", "sequential", "--bad", "latency", "--interval", "1s"])
+        .wait()
+        .is_rolled_back("convicted by request-duration");
+}
+
 #[test]
 fn a_version_that_crashes_is_rolled_back() {
     let ended = local(&["--bad", "crash", "--interval", "700ms"]).wait();

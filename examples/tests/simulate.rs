@@ -9,7 +9,7 @@ use serde_json::Value;
 // Stories
 
 /// A shipped scenario, its exit status, and what is told of it.
-const TOLD: [(&str, i32, &[&str]); 12] = [
+const TOLD: [(&str, i32, &[&str]); 14] = [
     (
         "ab-test-gate",
         0,
@@ -59,6 +59,20 @@ const TOLD: [(&str, i32, &[&str]); 12] = [
             "99/1",
             "request-duration 260, wanted within 1.5 times the primary's 150",
         ],
+    ),
+    (
+        "canary-worse",
+        2,
+        &[
+            "at 200 requests/s and 0.1 % errors, request-success-rate: every request failing in 20s",
+            "convicted by request-success-rate: request-success-rate fail:",
+            "times the rate",
+        ],
+    ),
+    (
+        "early-promotion",
+        0,
+        &["good beyond doubt, promoted early", "Promoting         90/10"],
     ),
     (
         "gradual-promotion",
@@ -159,6 +173,41 @@ fn machines_get_json() {
 }
 
 #[test]
+fn judges_are_shown_side_by_side_on_the_same_story() {
+    // A canary that fails 3 of 100 requests: both judges see it, one much sooner.
+    let both = ["--judge", "range", "--judge", "sequential"];
+    let (output, text) = simulate(&[&[scenario("canary-errors").as_str()], &both[..]].concat());
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    let row = |name: &str| {
+        let line = text.lines().find(|it| it.starts_with(name)).unwrap();
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let errors: u64 = words[4].parse().unwrap();
+        (words[1].to_owned(), words[2].to_owned(), errors)
+    };
+    assert_eq!(
+        row("range"),
+        ("Failed".to_owned(), "3m0s".to_owned(), 108),
+        "{text}"
+    );
+    let sequential = row("sequential");
+    assert_eq!(
+        (sequential.0.as_str(), sequential.1.as_str()),
+        ("Failed", "20s"),
+        "{text}"
+    );
+    assert!(sequential.2 * 5 < 108, "{text}");
+
+    // Five times the primary's errors, and above 99 %: only one of them sees it.
+    let (_, text) = simulate(&[&[scenario("canary-worse").as_str()], &both[..]].concat());
+    let line = |name: &str| text.lines().find(|it| it.starts_with(name)).unwrap().to_owned();
+    assert!(line("range").contains("Succeeded"), "{text}");
+    assert!(line("sequential").contains("Failed"), "{text}");
+
+    let (_, text) = simulate(&[&scenario("canary-errors"), "--judge", "sequential"]);
+    assert!(text.contains("convicted by request-success-rate"), "{text}");
+}
+
+#[test]
 fn plan_and_scenario_may_be_two_files_and_json() {
     let folder = Folder::new("two");
     let plan = folder.write(
@@ -206,7 +255,7 @@ fn a_metric_without_a_judge_or_with_a_misspelt_one_is_told() {
            primary: v1",
         &[
             "file.yaml:5:37: plan.metrics[0].tresholdRange: unknown field `tresholdRange`, expected one of",
-            "file.yaml:6:7: plan.metrics[1]: metric `size` has no judge (expected one of thresholdRange, threshold, baseline)",
+            "file.yaml:6:7: plan.metrics[1]: metric `size` has no judge (expected one of thresholdRange, threshold, baseline, compare, objective, mannWhitney)",
             "file.yaml:7:7: plan.metrics[2]: metric `weight` has threshold and baseline (expected one of",
         ],
     );

@@ -92,6 +92,13 @@ pub enum Nothing {
         /// Requests that the metric asks for.
         needed: u64,
     },
+    /// Fewer points of a series than a comparison needs.
+    TooShort {
+        /// Points on the shorter side.
+        seen: usize,
+        /// Points that are needed.
+        needed: usize,
+    },
     /// The measurement also covers a time before the present weight was in force.
     Straddles,
     /// The sample has no data of the primary to compare with.
@@ -113,6 +120,7 @@ impl Nothing {
             | Self::NotANumber
             | Self::Stale { .. }
             | Self::TooFew { .. }
+            | Self::TooShort { .. }
             | Self::Straddles
             | Self::NoPrimary => false,
         }
@@ -126,6 +134,9 @@ impl fmt::Display for Nothing {
             Self::NotANumber => f.write_str("not a number"),
             Self::Stale { age } => write!(f, "data is {age:?} old"),
             Self::TooFew { seen, needed } => write!(f, "{seen} requests, too few to judge (needs {needed})"),
+            Self::TooShort { seen, needed } => {
+                write!(f, "{seen} points a side, too few to compare (needs {needed})")
+            }
             Self::Straddles => f.write_str("the measurement began before the present weight was in force"),
             Self::NoPrimary => f.write_str("no data of the primary to compare with"),
             Self::NoAnswer => f.write_str("no answer"),

@@ -7,9 +7,10 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{
-    Act, Baseline, Budget, Checks, Histogram, Judge, Metric, Nothing, OnNothing, Range, Sample, Tally,
-    Verdict, judge,
+    Act, Baseline, Budget, Checks, Due, Histogram, Judge, Look, Metric, Nothing, OnNothing, Range, Sample,
+    Tally, Terms, Verdict, judge,
 };
+use crate::time::Timestamp;
 
 #[test]
 fn a_bound_is_inside_its_range() {
@@ -385,6 +386,7 @@ fn each_limit_of_the_budget_is_reached_for_itself() {
         consecutive: Some(3),
         inconclusive: Some(2),
         errors: Some(1),
+        held: Some(2),
         nothing,
         act: Act::AtOnce,
     };
@@ -403,6 +405,8 @@ fn each_limit_of_the_budget_is_reached_for_itself() {
             Some(("inconclusive", 2)),
         ),
         (start.inconclusive(true, &hold), Some(("errors", 1))),
+        (start.held(), None),
+        (start.held().passed().held(), Some(("sequential.held", 2))),
     ];
     for (checks, limit) in table {
         assert_eq!(checks.exhausted(&hold), limit, "{checks:?}");
@@ -425,7 +429,13 @@ fn metric(name: &str, judge: Judge) -> Metric {
 
 fn round(metrics: &[Metric], samples: &[(&str, Sample)]) -> super::Round {
     let samples = samples.iter().map(|(name, it)| ((*name).to_string(), it.clone()));
-    judge(metrics, &samples.collect(), &BTreeMap::new())
+    let due = Due {
+        metrics,
+        terms: &Terms::DEFAULT,
+        look: Look::Round,
+        at: Timestamp::from_millis(0),
+    };
+    judge(&due, &samples.collect(), &BTreeMap::new())
 }
 
 fn counts(total: u64, errors: u64) -> Sample {

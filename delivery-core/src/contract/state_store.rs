@@ -210,6 +210,7 @@ fn states() -> Vec<State> {
         due: None,
         traffic: Traffic::Split(Weight::ZERO),
         withheld: false,
+        look: Some(Timestamp::from_millis(LARGE)),
         steady: Some(Timestamp::from_millis(LARGE)),
         scale: Some(Scale::Pods(u32::MAX)),
         promoting: true,
@@ -223,11 +224,12 @@ fn states() -> Vec<State> {
             consecutive: 2,
             inconclusive: 3,
             errors: 4,
+            held: 5,
         },
         evidence,
         memory: [(
             "p99 \u{1f426} of /".to_owned(),
-            crate::analysis::Memory([0.1, -1e-300, 1.0 / 3.0].into()),
+            crate::analysis::Memory::Numbers([0.1, -1e-300, 1.0 / 3.0].into()),
         )]
         .into(),
     };

@@ -7,9 +7,9 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Flaw;
 use super::problem::Problems;
-use crate::analysis::{Baseline, Judge, Metric, Range};
+use super::{Flaw, sequential};
+use crate::analysis::{Baseline, Compare, Judge, MannWhitney, Metric, Objective, Range, Terms};
 
 /// A metric as it is written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +36,12 @@ pub enum JudgeSpec {
     Threshold(f64),
     /// `baseline`: against the primary.
     Baseline(Baseline),
+    /// `compare`: against the primary, by a sequential test.
+    Compare(Compare),
+    /// `objective`: against an objective, by a sequential test.
+    Objective(Objective),
+    /// `mannWhitney`: two series, compared once at the end, as Kayenta does.
+    MannWhitney(MannWhitney),
 }
 
 impl MetricSpec {
@@ -82,11 +88,19 @@ struct Written {
     threshold: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     baseline: Option<Baseline>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    compare: Option<Compare>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    objective: Option<Objective>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mann_whitney: Option<MannWhitney>,
 }
 
 /// A metric without a judge, or with several.
 #[derive(Debug, thiserror::Error)]
-#[error("metric `{metric}` has {found} (expected one of thresholdRange, threshold, baseline)")]
+#[error(
+    "metric `{metric}` has {found} (expected one of thresholdRange, threshold, baseline, compare, objective, mannWhitney)"
+)]
 struct OneJudge {
     metric: String,
     found: String,
@@ -104,6 +118,13 @@ impl TryFrom<Written> for MetricSpec {
                 .threshold
                 .map(|it| ("threshold", JudgeSpec::Threshold(it))),
             written.baseline.map(|it| ("baseline", JudgeSpec::Baseline(it))),
+            written.compare.map(|it| ("compare", JudgeSpec::Compare(it))),
+            written
+                .objective
+                .map(|it| ("objective", JudgeSpec::Objective(it))),
+            written
+                .mann_whitney
+                .map(|it| ("mannWhitney", JudgeSpec::MannWhitney(it))),
         ];
         let mut named: Vec<(&str, JudgeSpec)> = judges.into_iter().flatten().collect();
         match (named.pop(), named.first()) {
@@ -136,18 +157,29 @@ impl From<MetricSpec> for Written {
             threshold_range: None,
             threshold: None,
             baseline: None,
+            compare: None,
+            objective: None,
+            mann_whitney: None,
         };
         match spec.judge {
             JudgeSpec::Range(range) => written.threshold_range = Some(range),
             JudgeSpec::Threshold(threshold) => written.threshold = Some(threshold),
             JudgeSpec::Baseline(baseline) => written.baseline = Some(baseline),
+            JudgeSpec::Compare(compare) => written.compare = Some(compare),
+            JudgeSpec::Objective(objective) => written.objective = Some(objective),
+            JudgeSpec::MannWhitney(judge) => written.mann_whitney = Some(judge),
         }
         written
     }
 }
 
 /// The metrics of a plan. What is wrong goes into `problems`.
-pub(super) fn compile(specs: &[MetricSpec], interval: Duration, problems: &mut Problems) -> Vec<Metric> {
+pub(super) fn compile(
+    specs: &[MetricSpec],
+    interval: Duration,
+    terms: &Terms,
+    problems: &mut Problems,
+) -> Vec<Metric> {
     let mut metrics = Vec::with_capacity(specs.len());
     for (at, metric) in specs.iter().enumerate() {
         let path = format!("metrics[{at}]");
@@ -166,7 +198,18 @@ pub(super) fn compile(specs: &[MetricSpec], interval: Duration, problems: &mut P
                 "two metrics need two names",
             );
         }
-        let window = metric.window.unwrap_or(interval);
+        let sequential = metric.judge.is_sequential();
+        if sequential && metric.window.is_some() {
+            problems.warn(
+                format!("{path}.window"),
+                "has no effect: a sequential judge counts everything since it looked last",
+            );
+        }
+        let window = match metric.window {
+            Some(window) if !sequential => window,
+            Some(_) | None if sequential => terms.look.unwrap_or(interval),
+            Some(_) | None => interval,
+        };
         if window.is_zero() {
             problems.error(
                 format!("{path}.window"),
@@ -194,6 +237,14 @@ pub(super) fn compile(specs: &[MetricSpec], interval: Duration, problems: &mut P
 }
 
 impl JudgeSpec {
+    /// Whether it is a sequential test.
+    pub const fn is_sequential(&self) -> bool {
+        match self {
+            Self::Compare(_) | Self::Objective(_) => true,
+            Self::Range(_) | Self::Threshold(_) | Self::Baseline(_) | Self::MannWhitney(_) => false,
+        }
+    }
+
     fn compile(&self, path: &str, metric: &str, problems: &mut Problems) -> Judge {
         let mut number = |name: &str, value: Option<f64>, least: f64, most: f64, remedy: &str| {
             if let Some(value) = value.filter(|it| !(least..=most).contains(it)) {
@@ -260,6 +311,9 @@ impl JudgeSpec {
                 }
                 Judge::Baseline(baseline)
             }
+            Self::Compare(judge) => sequential::compare(judge, path, problems),
+            Self::Objective(judge) => sequential::objective(judge, path, problems),
+            Self::MannWhitney(judge) => sequential::mann_whitney(judge, path, problems),
         }
     }
 }

@@ -4,8 +4,11 @@
 //! A [`Spec`] says what is wanted, in the words of the field; [`Spec::compile`] makes the [`Plan`] or reports everything
 //! that is wrong with it at once. A plan that exists is a plan that can work.
 
+mod detects;
+mod kayenta;
 mod metric;
 mod problem;
+mod sequential;
 mod spec;
 mod strategy;
 mod timetable;
@@ -18,12 +21,15 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::detects::{Detection, Expected, Find, Found};
+pub use self::kayenta::{Imported, NoConfig, kayenta};
 pub use self::metric::{JudgeSpec, MetricSpec};
 pub use self::problem::{Flaw, PlanError, PlanErrors, Warning};
 pub use self::spec::{AbTest, Affinity, BlueGreen, Canary, GateSpec, MirrorFirst, Spec, Strategy};
 pub use self::timetable::{Row, Timetable};
-use crate::analysis::{Budget, Metric};
+use crate::analysis::{Budget, Due, Look, Metric, Terms};
 use crate::revision::Revision;
+use crate::time::Timestamp;
 use crate::weight::Weight;
 
 /// One step of a plan.
@@ -339,6 +345,8 @@ pub struct Plan {
     pub(crate) bootstrap_dwell: Duration,
     pub(crate) ready: ReadyShare,
     pub(crate) metrics: Vec<Metric>,
+    pub(crate) terms: Terms,
+    pub(crate) expected: Option<Expected>,
     pub(crate) budget: Budget,
     /// Gates that are asked in every interval, of kind `Rollback`.
     pub(crate) rollback_gates: Vec<Gate>,
@@ -395,6 +403,11 @@ impl Plan {
         &self.metrics
     }
 
+    /// What the sequential judges have in common.
+    pub const fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
     /// How much may go wrong.
     pub const fn budget(&self) -> &Budget {
         &self.budget
@@ -420,6 +433,34 @@ impl Plan {
     /// A name for exactly this plan: two plans with the same fingerprint decide alike.
     pub const fn fingerprint(&self) -> &Revision {
         &self.fingerprint
+    }
+
+    /// A round of this plan, for [`judge`](crate::analysis::judge).
+    pub fn due(&self, look: Look, at: Timestamp) -> Due<'_> {
+        Due {
+            metrics: &self.metrics,
+            terms: &self.terms,
+            look,
+            at,
+        }
+    }
+
+    /// What the sequential judges find before the plan is over, and what they do not, at a traffic.
+    ///
+    /// ```
+    /// use delivery_core::plan::{Canary, Capabilities, Expected, JudgeSpec, MetricSpec, Spec, Strategy};
+    ///
+    /// let canary = Canary { step_weight: Some(10.0), max_weight: Some(50.0), ..Canary::default() };
+    /// let compare = JudgeSpec::Compare(Default::default());
+    /// let metrics = vec![MetricSpec::judged("request-success-rate", compare)];
+    /// let (plan, _) = Spec { metrics, ..Spec::new(Strategy::Canary(canary)) }.compile(&Capabilities::ALL)?;
+    /// let traffic = Expected { requests_per_second: 50.0, error_rate: 0.1 };
+    /// let found = plan.detects(&traffic)[0].to_string();
+    /// assert!(found.starts_with("request-success-rate: every request failing in 2m0s, 10× more errors in 3m0s"), "{found}");
+    /// # Ok::<(), delivery_core::plan::PlanErrors>(())
+    /// ```
+    pub fn detects(&self, traffic: &Expected) -> Vec<Detection> {
+        detects::detects(self, traffic)
     }
 
     /// The plan's steps with the shortest and the longest time that each can take.
@@ -449,6 +490,26 @@ impl Plan {
         let rounds = [&self.rollback_gates, &self.rollout_gates].into_iter();
         let mut rest = rounds.filter_map(|gates| gates.get(gates.iter().position(|it| it == gate)?..));
         rest.next().unwrap_or(core::slice::from_ref(gate))
+    }
+
+    /// How often sequential judges look between two rounds, if they do.
+    pub(crate) fn look(&self) -> Option<Duration> {
+        let sequential = self.metrics.iter().any(|it| it.judge.is_sequential());
+        self.terms.look.filter(|look| sequential && *look < self.interval)
+    }
+
+    /// Whether no step after `at` judges.
+    pub(crate) fn judges_last(&self, at: usize) -> bool {
+        let mut later = self.steps.iter().skip(at.saturating_add(1));
+        !later.any(|it| matches!(it, Step::Analyse { .. }))
+    }
+
+    /// Where a run goes that is promoted early: to the promotion, or to what is asked right before it.
+    pub(crate) fn early_promotion(&self) -> Option<usize> {
+        let promote = self.promote_step()?;
+        let before = self.steps.get(..promote)?;
+        let asked = before.iter().rev().take_while(|it| matches!(it, Step::Gate(_)));
+        promote.checked_sub(asked.count())
     }
 
     /// Whether something was judged before step `at`.

@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use super::metric::{self, MetricSpec};
 use super::problem::Problems;
 use super::{
-    Capabilities, Flaw, Gate, GateKind, MatchRule, Plan, PlanErrors, ReadyShare, Step, Warning, strategy,
+    Capabilities, Expected, Flaw, Gate, GateKind, MatchRule, Plan, PlanErrors, ReadyShare, Step, Warning,
+    sequential, strategy,
 };
-use crate::analysis::{Act, Budget, OnNothing};
+use crate::analysis::{Act, Budget, OnNothing, Terms};
 use crate::revision::Revision;
 
 /// A rollout as it is written, in YAML or JSON; field names in camel case.
@@ -45,6 +46,12 @@ pub struct Spec {
     /// What is measured in every round. Without any, nothing but readiness can stop a bad revision.
     #[serde(default)]
     pub metrics: Vec<MetricSpec>,
+    /// What the sequential judges have in common: `compare` and `objective`.
+    #[serde(default, skip_serializing_if = "Terms::is_default")]
+    pub sequential: Terms,
+    /// The traffic that the plan is made for: what is found at it stands in the timetable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<Expected>,
     /// Who is asked.
     #[serde(default)]
     pub gates: Vec<Gate>,
@@ -188,6 +195,8 @@ impl Spec {
             interval: minute(),
             strategy,
             metrics: Vec::new(),
+            sequential: Terms::DEFAULT,
+            expected: None,
             gates: Vec::new(),
             threshold: one(),
             consecutive: None,
@@ -215,7 +224,9 @@ impl Spec {
         self.check_durations(&mut problems);
         self.check_budget(&mut problems);
         self.check_gates(&mut problems);
-        let metrics = metric::compile(&self.metrics, self.interval, &mut problems);
+        let metrics = metric::compile(&self.metrics, self.interval, &self.sequential, &mut problems);
+        sequential::check_expected(self.expected.as_ref(), &mut problems);
+        sequential::check(&self.sequential, self.interval, &self.metrics, &mut problems);
         let list = strategy::steps(self, can, &mut problems);
         strategy::check(&self.strategy, &list.steps, can, &mut problems);
         if metrics.is_empty() && !self.skip_analysis {
@@ -252,11 +263,14 @@ impl Spec {
             },
             ready: self.ready,
             metrics,
+            terms: self.sequential,
+            expected: self.expected,
             budget: Budget {
                 failed: self.threshold.max(1),
                 consecutive: self.consecutive,
                 inconclusive: self.inconclusive,
                 errors: self.errors,
+                held: self.sequential.held_until_rollback(),
                 nothing: self.on_nothing,
                 act: self
                     .act
@@ -270,6 +284,7 @@ impl Spec {
             fingerprint: Revision::of(&serde_json::Value::Null),
         };
         plan.fingerprint = self.fingerprint(&plan);
+        sequential::promises(&plan, &mut problems);
         Ok((plan, problems.warnings))
     }
 

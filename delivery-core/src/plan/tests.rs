@@ -1,5 +1,8 @@
 //! Everything that can be wrong with a spec, what may surprise, and the timetable.
 
+mod kayenta;
+mod sequential;
+
 use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;

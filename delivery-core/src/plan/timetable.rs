@@ -6,15 +6,17 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
-use super::{Plan, Step};
+use super::{Detection, Expected, Plan, Step};
 use crate::analysis::{Budget, OnNothing};
 use crate::weight::Weight;
 
 /// A plan's steps with the time that each can take.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Timetable {
     /// A row per step, in order.
     pub rows: Vec<Row>,
+    /// What the sequential judges find, where the plan says at which traffic.
+    pub detects: Option<(Expected, Vec<Detection>)>,
 }
 
 /// One step of a timetable.
@@ -50,7 +52,18 @@ impl Timetable {
             };
             Row::of(step, weight, plan)
         });
-        Self { rows: rows.collect() }
+        Self {
+            rows: rows.collect(),
+            detects: None,
+        }
+        .at(plan, plan.expected)
+    }
+
+    /// The same, with what is found at this traffic.
+    #[must_use]
+    pub fn at(mut self, plan: &Plan, traffic: Option<Expected>) -> Self {
+        self.detects = traffic.map(|traffic| (traffic, plan.detects(&traffic)));
+        self
     }
 
     /// The least time that the whole plan takes.
@@ -167,6 +180,12 @@ impl fmt::Display for Timetable {
             "in all: {} at least, {} at most",
             long(Some(self.shortest())),
             long(self.longest())
-        )
+        )?;
+        if let Some((traffic, detects)) = &self.detects {
+            for found in detects {
+                write!(f, "\n{traffic}, {found}")?;
+            }
+        }
+        Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! Measures.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 use async_trait::async_trait;
 
@@ -62,6 +63,16 @@ pub struct Measure<'a> {
 pub trait MetricSource: Send + Sync {
     /// Measures one metric once.
     async fn measure(&self, ask: &Measure<'_>) -> Result<Sample, PortError>;
+
+    /// What the primary did in each of `windows`, oldest first, before the canary got any traffic; `ask` is as in
+    /// [`MetricSource::measure`], its window spans all of them. Each sample speaks about the primary in the place of the
+    /// canary.
+    ///
+    /// From this the sequential judges learn whether errors come in bursts, once, at the beginning of a run. Default:
+    /// nothing is known of the past.
+    async fn history(&self, _ask: &Measure<'_>, _windows: &[Window]) -> Result<Vec<Sample>, PortError> {
+        Ok(Vec::new())
+    }
 }
 
 const _: Option<&dyn MetricSource> = None;

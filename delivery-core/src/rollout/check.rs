@@ -1,9 +1,13 @@
 //! What a run asks before it goes on: gates and rounds of analysis.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
-use super::{Content, End, Observation, Outcome, Question, Reason, Reply, Run, State, enter, give_up, go};
-use crate::analysis::{self, Act, Evidence, OnNothing, Round, Verdict};
+use super::measured::measured;
+use super::{
+    Content, End, Observation, Outcome, Question, Reason, Reply, Run, State, enter, give_up, go, next_look,
+};
+use crate::analysis::{Act, Evidence, Look, OnNothing, Round, Verdict};
 use crate::plan::{Fallback, Gate, GateKind, Plan, Step};
 use crate::port::Answer;
 use crate::time::Timestamp;
@@ -19,12 +23,28 @@ pub(super) fn analyse<'a>(
     if let Some(stopped) = stop_first(plan, state, run, seen) {
         return stopped;
     }
-    let round = match judge(plan, state, run, seen) {
+    let done = run.rounds.saturating_add(1);
+    let look = if done >= rounds && plan.judges_last(run.at) {
+        Look::Last
+    } else {
+        Look::Round
+    };
+    let round = match judge(plan, state, run, look, seen) {
         Ok(round) => round,
         Err(stopped) => return stopped,
     };
     let run = passed(run, &round, seen.now);
-    let done = run.rounds.saturating_add(1);
+    if round.confirmed && plan.terms.early_promotion {
+        let reason = Reason::Confirmed {
+            evidence: round.evidence,
+        };
+        // Without a share of the traffic, all that can be left out is the rest of this step.
+        let early = plan.early_promotion().filter(|_| !run.traffic.weight().is_zero());
+        let next = early
+            .unwrap_or(run.at.saturating_add(1))
+            .max(run.at.saturating_add(1));
+        return enter(plan, state, &run, next, reason, seen);
+    }
     let reason = Reason::RoundPassed {
         evidence: round.evidence,
     };
@@ -32,13 +52,64 @@ pub(super) fn analyse<'a>(
         return enter(plan, state, &run, run.at.saturating_add(1), reason, seen);
     }
     let iterations = run.iterations.map(|it| it.saturating_add(1));
+    let due = Some(seen.now.after(plan.interval));
     let next = Run {
         rounds: done,
         iterations,
-        due: Some(seen.now.after(plan.interval)),
+        due,
+        look: next_look(plan, &run.step, seen.now, due),
         ..run
     };
     go(state, state.with(next), reason, seen)
+}
+
+/// A look of the sequential judges between two rounds: they convict at once, or nothing comes of it.
+pub(super) fn glance<'a>(
+    plan: &'a Plan,
+    state: &'a State,
+    run: &'a Run,
+    at: Timestamp,
+    seen: &Observation,
+) -> Outcome<'a> {
+    let round = match measured(plan, state, run, (Look::Glance, at), seen) {
+        Ok(round) => round,
+        Err(ask) => return ask,
+    };
+    let looked = Run {
+        memory: round.memory,
+        evidence: updated(&run.evidence, &round.evidence),
+        look: next_look(plan, &run.step, seen.now, run.due),
+        ..run.clone()
+    };
+    if let Some(metric) = round.convicted {
+        return convict(state, &looked, metric, round.evidence, seen);
+    }
+    let reason = Reason::Looked {
+        evidence: round.evidence,
+    };
+    go(state, state.with(looked), reason, seen)
+}
+
+/// What was said last about every metric.
+fn updated(before: &[Evidence], now: &[Evidence]) -> Vec<Evidence> {
+    let said = |it: &Evidence| now.iter().find(|new| new.metric == it.metric);
+    let kept = before.iter().map(|it| said(it).unwrap_or(it).clone());
+    let new = now
+        .iter()
+        .filter(|it| before.iter().all(|old| old.metric != it.metric));
+    kept.chain(new.cloned()).collect()
+}
+
+/// A conviction ends the run at once, whatever the budget allows.
+fn convict<'a>(
+    state: &State,
+    run: &Run,
+    metric: String,
+    evidence: Vec<Evidence>,
+    seen: &Observation,
+) -> Outcome<'a> {
+    let why = Reason::Convicted { metric, evidence };
+    give_up(&state.with(run.clone()), &run.revision, why, End::Failed, seen)
 }
 
 /// A gate that is a step. After a denial it is asked again, but not before what runs was judged again.
@@ -63,7 +134,7 @@ pub(super) fn ask<'a>(
             return stopped;
         }
         if plan.analyses_before(run.at) {
-            let round = match judge(plan, state, run, seen) {
+            let round = match judge(plan, state, run, Look::Round, seen) {
                 Ok(round) => round,
                 Err(stopped) => return stopped,
             };
@@ -178,19 +249,24 @@ fn judge<'a>(
     plan: &'a Plan,
     state: &'a State,
     run: &'a Run,
+    look: Look,
     seen: &Observation,
 ) -> Result<Round, Outcome<'a>> {
+    let again = |run: Run| {
+        let due = Some(seen.now.after(plan.interval));
+        let look = next_look(plan, &run.step, seen.now, due);
+        Run { due, look, ..run }
+    };
     for gate in &plan.rollout_gates {
         let said = match answer(state, gate, seen) {
             None => return Err(Outcome::Ask(Question::Gate(gate))),
             Some(Ok(Answer::Approved)) => continue,
             Some(Ok(Answer::Denied(said)) | Err(said)) => said.clone(),
         };
-        let failed = Run {
+        let failed = again(Run {
             checks: run.checks.failed(),
-            due: Some(seen.now.after(plan.interval)),
             ..run.clone()
-        };
+        });
         let reason = Reason::Denied {
             kind: gate.kind,
             gate: gate.name.clone(),
@@ -198,19 +274,25 @@ fn judge<'a>(
         };
         return Err(stop_or_go(plan, state, failed, reason, seen));
     }
-    let none = alloc::collections::BTreeMap::new();
-    let samples = match replies(state, seen).find_map(measured) {
-        Some(samples) => samples,
-        None if plan.metrics.is_empty() => &none,
-        None => {
-            return Err(Outcome::Ask(Question::Measure {
-                since: run.steady.unwrap_or(seen.now),
-            }));
-        }
-    };
-    let round = analysis::judge(&plan.metrics, samples, &run.memory);
+    let at = run.due.unwrap_or(seen.now);
+    let round = measured(plan, state, run, (look, at), seen)?;
+    if let Some(metric) = round.convicted {
+        let run = Run {
+            evidence: round.evidence.clone(),
+            memory: round.memory,
+            ..run.clone()
+        };
+        return Err(convict(state, &run, metric, round.evidence, seen));
+    }
     let (checks, reason) = match round.verdict {
-        Verdict::Pass => return Ok(round),
+        Verdict::Confirmed | Verdict::Pass => return Ok(round),
+        Verdict::Suspect if !plan.terms.holds(run.checks.held) => return Ok(round),
+        Verdict::Suspect => (
+            run.checks.held(),
+            Reason::RoundSuspect {
+                evidence: round.evidence.clone(),
+            },
+        ),
         Verdict::Fail => (
             run.checks.failed(),
             Reason::RoundFailed {
@@ -229,13 +311,12 @@ fn judge<'a>(
             },
         ),
     };
-    let next = Run {
+    let next = again(Run {
         checks,
         evidence: round.evidence,
         memory: round.memory,
-        due: Some(seen.now.after(plan.interval)),
         ..run.clone()
-    };
+    });
     Err(stop_or_go(plan, state, next, reason, seen))
 }
 
@@ -298,7 +379,7 @@ fn approved(gate: &Gate) -> Reason {
 }
 
 /// Answers that belong to the present state. A later one has been overtaken by a transition.
-fn replies<'s>(state: &State, seen: &'s Observation) -> impl Iterator<Item = &'s Content> {
+pub(super) fn replies<'s>(state: &State, seen: &'s Observation) -> impl Iterator<Item = &'s Content> {
     let sequence = state.sequence;
     seen.replies
         .iter()
@@ -309,13 +390,6 @@ fn replies<'s>(state: &State, seen: &'s Observation) -> impl Iterator<Item = &'s
 fn answer<'s>(state: &State, gate: &Gate, seen: &'s Observation) -> Option<Result<&'s Answer, &'s String>> {
     replies(state, seen).find_map(|it| match it {
         Content::Gate { kind, name, said } if (*kind, name) == (gate.kind, &gate.name) => Some(said.as_ref()),
-        Content::Gate { .. } | Content::Measured(_) => None,
+        Content::Gate { .. } | Content::Measured(_) | Content::History(_) => None,
     })
-}
-
-fn measured(content: &Content) -> Option<&alloc::collections::BTreeMap<String, analysis::Sample>> {
-    match content {
-        Content::Measured(samples) => Some(samples),
-        Content::Gate { .. } => None,
-    }
 }

@@ -110,6 +110,17 @@ fn run_lines(plan: &Plan, run: &Run, lines: &mut Vec<String>) {
             "Checks without data: {inconclusive}; with an unreachable source: {errors}."
         ));
     }
+    if run.checks.held > 0 {
+        let limit = match (plan.terms().held, budget.held) {
+            (None, _) => String::from("no limit"),
+            (Some(limit), None) => format!("{limit} at most"),
+            (Some(limit), Some(_)) => format!("{limit} roll back"),
+        };
+        lines.push(format!(
+            "Rounds in which the weight was held on a suspicion: {} ({limit}).",
+            run.checks.held
+        ));
+    }
     match &run.step {
         Step::Gate(gate) if run.denials > 0 => {
             lines.push(format!(
@@ -163,6 +174,9 @@ fn waiting(outcome: &Outcome<'_>) -> Option<String> {
         } => Some(format!("Waiting until {until}: {why}.")),
         Outcome::Hold { until: None, why } => Some(format!("Waiting: {why}.")),
         Outcome::Ask(Question::Gate(gate)) => Some(format!("Waiting for {} {}.", gate.kind, gate.name)),
+        Outcome::Ask(Question::History { .. }) => {
+            Some(String::from("Waiting for what the primary did before."))
+        }
         Outcome::Ask(Question::Measure { .. }) => Some(String::from("Waiting for measurements.")),
     }
 }

@@ -5,10 +5,12 @@
 //! [`bootstrap`](Stage::Bootstrap) → [`idle`](Stage::Idle) → [`progress`](Stage::Rollout) → promotion → idle, or
 //! [`retreat`](Stage::Retreat) → idle.
 
+mod asked;
 mod check;
 mod command;
 mod desired;
 mod explain;
+mod measured;
 mod observation;
 mod readiness;
 mod reason;
@@ -39,7 +41,13 @@ use crate::time::Timestamp;
 pub enum Question<'a> {
     /// What a gate says.
     Gate(&'a Gate),
-    /// What the plan's metrics are, measured no further back than this moment.
+    /// What the primary did before a moment, for the metrics of sequential judges that know nothing yet: what
+    /// [`Run::history`] says.
+    History {
+        /// That moment.
+        until: Timestamp,
+    },
+    /// What the plan's metrics are, measured no further back than this moment: what [`Run::windows`] says.
     Measure {
         /// Since when the present routing is in force.
         since: Timestamp,
@@ -222,6 +230,7 @@ fn start<'a>(plan: &Plan, state: &State, target: &Revision, seen: &Observation) 
         step: Step::Pause { lasts: None },
         entered: seen.now,
         due: Some(seen.now),
+        look: None,
         traffic: state.traffic(),
         withheld: false,
         steady: None,
@@ -295,6 +304,7 @@ fn progress<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, seen: &Observati
             };
             let steady = Run {
                 steady: Some(seen.now),
+                look: next_look(plan, &run.step, seen.now, due),
                 due,
                 ..run.clone()
             };
@@ -306,6 +316,12 @@ fn progress<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, seen: &Observati
     }
     if let Some(by_default) = check::gate_deadline(plan, state, run, seen) {
         return by_default;
+    }
+    if let Some(look) = run.glance(plan) {
+        if seen.now < look {
+            return hold(Some(look), Reason::NotDue);
+        }
+        return check::glance(plan, state, run, look, seen);
     }
     match run.due {
         None => return hold(None, Reason::UntilResumed),
@@ -541,6 +557,7 @@ fn enter<'a>(
         step: step.clone(),
         entered: seen.now,
         due: Some(seen.now),
+        look: None,
         rounds: 0,
         denials: 0,
         rounds_since_denial: 0,
@@ -572,6 +589,7 @@ fn enter<'a>(
         Step::Match => run.traffic = Traffic::Match,
         Step::Analyse { .. } => {
             run.due = Some(now.after(plan.interval));
+            run.look = next_look(plan, step, now, run.due);
             run.iterations = run.iterations.map(|it| it.saturating_add(1));
         }
         Step::Pause { lasts } => run.due = lasts.map(|lasts| now.after(lasts)),
@@ -625,6 +643,15 @@ impl Run {
     }
 }
 
+/// When sequential judges look after `now`, if that is before the next decision.
+fn next_look(plan: &Plan, step: &Step, now: Timestamp, due: Option<Timestamp>) -> Option<Timestamp> {
+    if !matches!(step, Step::Analyse { .. }) {
+        return None;
+    }
+    let look = now.after(plan.look()?);
+    (look < due?).then_some(look)
+}
+
 impl Step {
     const fn moves_traffic(&self) -> bool {
         matches!(self, Self::Shift { .. } | Self::Mirror { .. } | Self::Match)
@@ -638,7 +665,7 @@ fn go<'a>(before: &State, next: State, reason: Reason, seen: &Observation) -> Ou
         Stage::Bootstrap(_) | Stage::Idle(_) | Stage::Retreat(_) => 0,
     };
     let overdue = |state: &State| matches!(&state.stage, Stage::Bootstrap(it) if it.overdue);
-    let shows = reason == Reason::Drifted
+    let shows = matches!(reason, Reason::Drifted | Reason::Confirmed { .. })
         || (before.phase(), before.traffic()) != (next.phase(), next.traffic())
         || before.checks() != next.checks()
         || denials(before) < denials(&next)

@@ -53,4 +53,6 @@ pub enum Content {
     },
     /// What was measured, by metric.
     Measured(BTreeMap<String, Sample>),
+    /// What the primary did before, window by window, by metric; the text of the error where nobody could tell.
+    History(BTreeMap<String, Result<Vec<Sample>, String>>),
 }

@@ -96,6 +96,28 @@ pub enum Reason {
         /// What each metric said.
         evidence: Vec<Evidence>,
     },
+    /// A round was suspicious: the weight is held.
+    RoundSuspect {
+        /// What each metric said.
+        evidence: Vec<Evidence>,
+    },
+    /// Sequential judges looked between two rounds, and do not convict.
+    Looked {
+        /// What each of their metrics said.
+        evidence: Vec<Evidence>,
+    },
+    /// Every judge confirmed the revision: it is promoted early.
+    Confirmed {
+        /// What each metric said.
+        evidence: Vec<Evidence>,
+    },
+    /// There is enough evidence that the revision is bad.
+    Convicted {
+        /// The metric with most of it.
+        metric: String,
+        /// What each metric said.
+        evidence: Vec<Evidence>,
+    },
     /// A gate approved.
     Approved {
         /// The gate's kind.
@@ -167,6 +189,10 @@ impl Reason {
         if let Self::RoundPassed { evidence }
         | Self::RoundFailed { evidence }
         | Self::RoundInconclusive { evidence }
+        | Self::RoundSuspect { evidence }
+        | Self::Looked { evidence }
+        | Self::Confirmed { evidence }
+        | Self::Convicted { evidence, .. }
         | Self::BudgetExhausted { evidence, .. } = self
         {
             evidence
@@ -199,6 +225,13 @@ impl fmt::Display for Reason {
             Self::RoundPassed { evidence } => listed(f, "checks passed", evidence),
             Self::RoundFailed { evidence } => listed(f, "checks failed", evidence),
             Self::RoundInconclusive { evidence } => listed(f, "nothing to judge", evidence),
+            Self::RoundSuspect { evidence } => listed(f, "suspicious, the weight is held", evidence),
+            Self::Looked { evidence } => listed(f, "looked", evidence),
+            Self::Confirmed { evidence } => listed(f, "good beyond doubt, promoted early", evidence),
+            Self::Convicted { metric, evidence } => {
+                write!(f, "convicted by {metric}")?;
+                listed(f, "", evidence)
+            }
             Self::Approved { kind, gate } => write!(f, "{kind} {gate} approved"),
             Self::Denied { kind, gate, said } if said.is_empty() => write!(f, "{kind} {gate} denied"),
             Self::Denied { kind, gate, said } => write!(f, "{kind} {gate} denied: {said}"),

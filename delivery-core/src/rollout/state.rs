@@ -115,6 +115,9 @@ pub struct Run {
     pub entered: Timestamp,
     /// When the next decision is due; never in a pause without an end.
     pub due: Option<Timestamp>,
+    /// When sequential judges look next, before the next decision is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub look: Option<Timestamp>,
     /// How requests should be divided at the present step.
     pub traffic: Traffic,
     /// Whether it is withheld from a canary none of whose pods takes requests: until the canary was observed ready
@@ -427,11 +430,13 @@ impl Step {
 
 fn severity(reason: &Reason) -> Severity {
     match reason {
-        Reason::BudgetExhausted { .. } | Reason::DeadlineExceeded { .. } | Reason::PromotionFailed => {
-            Severity::Error
-        }
+        Reason::BudgetExhausted { .. }
+        | Reason::Convicted { .. }
+        | Reason::DeadlineExceeded { .. }
+        | Reason::PromotionFailed => Severity::Error,
         Reason::RoundFailed { .. }
         | Reason::RoundInconclusive { .. }
+        | Reason::RoundSuspect { .. }
         | Reason::Denied { .. }
         | Reason::GateDeadline { .. }
         | Reason::RollbackAsked { .. }
@@ -454,6 +459,8 @@ fn severity(reason: &Reason) -> Severity {
         | Reason::InForce
         | Reason::StepDone
         | Reason::RoundPassed { .. }
+        | Reason::Looked { .. }
+        | Reason::Confirmed { .. }
         | Reason::Approved { .. }
         | Reason::PlanChanged
         | Reason::TrafficBack

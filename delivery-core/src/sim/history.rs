@@ -123,18 +123,25 @@ impl History {
         })
     }
 
-    /// The same requests, counted.
+    /// The same requests, counted: the difference of two counters, so that windows side by side add up to one.
     fn tally(&self, side: Half, from: u64, to: u64, known: &[Known<'_>]) -> Option<Tally> {
+        let (before, after) = (self.counter(side, from, known), self.counter(side, to, known));
+        let total = after.total.saturating_sub(before.total);
+        let errors = after.errors.saturating_sub(before.errors).min(total);
+        (total > 0).then_some(Tally { total, errors })
+    }
+
+    /// All such requests until a moment.
+    fn counter(&self, side: Half, to: u64, known: &[Known<'_>]) -> Tally {
         let (mut total, mut errors) = (0_u128, 0_u128);
-        for (known, units) in self.measured(side, from, to, known) {
+        for (known, units) in self.measured(side, 0, to, known) {
             total = total.saturating_add(units);
             errors = errors.saturating_add(units.saturating_mul(known.version.errors.as_hundredths().into()));
         }
-        let tally = Tally {
+        Tally {
             total: count(total, PER_REQUEST),
             errors: count(errors, PER_ERROR),
-        };
-        (tally.total > 0).then_some(tally)
+        }
     }
 
     /// What a source would know of the canary's requests within `from..to`, and of the primary's.
@@ -148,27 +155,18 @@ impl History {
         }
     }
 
+    /// The same of the primary alone, in the place of the canary.
+    pub(super) fn past_counts(&self, from: u64, to: u64, known: &[Known<'_>]) -> Sample {
+        self.tally(Half::Primary, from, to, known)
+            .map_or(Sample::Nothing(Nothing::NoData), |canary| Sample::Counts {
+                canary,
+                primary: None,
+            })
+    }
+
     /// How long they took, in milliseconds, by `bounds`.
     pub(super) fn durations(&self, from: u64, to: u64, known: &[Known<'_>], bounds: &[(f64, u64)]) -> Sample {
-        let of = |side| {
-            let (mut total, mut sums) = (0_u128, alloc::vec![0_u128; bounds.len()]);
-            for (known, units) in self.measured(side, from, to, known) {
-                total = total.saturating_add(units);
-                for (sum, faster) in sums.iter_mut().zip(&known.faster) {
-                    *sum = sum.saturating_add(units.saturating_mul(u128::from(*faster)));
-                }
-            }
-            let total = count(total, PER_REQUEST);
-            // Rounded up, so that a quantile that lies on a bound is found there.
-            let buckets = bounds.iter().zip(sums).map(|((bound, _), sum)| {
-                (
-                    *bound,
-                    count(sum.saturating_add(PER_MILLIONTH.saturating_sub(1)), PER_MILLIONTH).min(total),
-                )
-            });
-            let buckets = buckets.chain([(f64::INFINITY, total)]).collect();
-            (total > 0).then(|| Histogram::new(buckets).ok()).flatten()
-        };
+        let of = |side| self.histogram(side, from, to, known, bounds);
         let Some(canary) = of(Half::Canary) else {
             return Sample::Nothing(Nothing::NoData);
         };
@@ -176,6 +174,50 @@ impl History {
             canary,
             primary: of(Half::Primary),
         }
+    }
+
+    /// The same of the primary alone, in the place of the canary.
+    pub(super) fn past_durations(
+        &self,
+        from: u64,
+        to: u64,
+        known: &[Known<'_>],
+        bounds: &[(f64, u64)],
+    ) -> Sample {
+        self.histogram(Half::Primary, from, to, known, bounds).map_or(
+            Sample::Nothing(Nothing::NoData),
+            |canary| Sample::Histogram {
+                canary,
+                primary: None,
+            },
+        )
+    }
+
+    fn histogram(
+        &self,
+        side: Half,
+        from: u64,
+        to: u64,
+        known: &[Known<'_>],
+        bounds: &[(f64, u64)],
+    ) -> Option<Histogram> {
+        let (mut total, mut sums) = (0_u128, alloc::vec![0_u128; bounds.len()]);
+        for (known, units) in self.measured(side, from, to, known) {
+            total = total.saturating_add(units);
+            for (sum, faster) in sums.iter_mut().zip(&known.faster) {
+                *sum = sum.saturating_add(units.saturating_mul(u128::from(*faster)));
+            }
+        }
+        let total = count(total, PER_REQUEST);
+        // Rounded up, so that a quantile that lies on a bound is found there.
+        let buckets = bounds.iter().zip(sums).map(|((bound, _), sum)| {
+            (
+                *bound,
+                count(sum.saturating_add(PER_MILLIONTH.saturating_sub(1)), PER_MILLIONTH).min(total),
+            )
+        });
+        let buckets = buckets.chain([(f64::INFINITY, total)]).collect();
+        (total > 0).then(|| Histogram::new(buckets).ok()).flatten()
     }
 
     /// Requests of users that a revision answered within `from..to`.

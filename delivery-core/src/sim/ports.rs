@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use async_trait::async_trait;
 
@@ -9,7 +10,7 @@ use super::history::Half;
 use super::recording::Row;
 use super::scenario::{Fault, Says};
 use super::world::{START, World, millis};
-use crate::analysis::{Nothing, Sample};
+use crate::analysis::{Nothing, Sample, Window};
 use crate::plan::Capabilities;
 use crate::port::{
     Answer, Approver, CanaryWish, Clock, GateQuestion, Loaded, Measure, MetricSource, Notifier, PortError,
@@ -132,6 +133,19 @@ impl MetricSource for World<'_> {
                     }
                 }
             })
+        })
+    }
+
+    async fn history(&self, ask: &Measure<'_>, windows: &[Window]) -> Result<Vec<Sample>, PortError> {
+        self.call(Fault::Metrics, "measuring the past", |inner| {
+            if let Some(why) = self.outage(inner, Fault::Answers) {
+                return Err(PortError::transient("measuring the past", why));
+            }
+            let past = windows.iter().map(|it| {
+                let (from, to) = (millis(it.from.since(START)), millis(it.to.since(START)));
+                inner.past(&ask.metric.name, from, to)
+            });
+            Ok(past.collect())
         })
     }
 }

@@ -41,6 +41,10 @@ pub struct Scenario {
     /// How old the newest requests are that a measurement can speak about; default none.
     #[serde(default, with = "crate::time::written")]
     pub metric_lag: Duration,
+    /// Bounds of the histograms' buckets in milliseconds, beside those at which a version's durations bend; default none
+    /// more. A judge that counts slow requests needs one where it counts.
+    #[serde(default)]
+    pub buckets: Vec<f64>,
     /// The share of the requests that meets a plan's match rules, in percent; default 10.
     #[serde(default = "ten_percent")]
     pub matching: Weight,
@@ -210,6 +214,7 @@ impl Scenario {
             versions: BTreeMap::new(),
             router_lag: Duration::ZERO,
             metric_lag: Duration::ZERO,
+            buckets: Vec::new(),
             matching: ten_percent(),
             happenings: Vec::new(),
             gates: Vec::new(),
@@ -237,6 +242,12 @@ impl Scenario {
         };
         if self.pods == 0 {
             found.error("pods", "0", "at least 1: a primary without pods serves nobody");
+        }
+        for (at, bound) in self.buckets.iter().enumerate() {
+            if micros(*bound).is_none() {
+                let remedy = "milliseconds, above 0 and at most a day";
+                found.error(format!("buckets[{at}]"), &format!("{bound}"), remedy);
+            }
         }
         for (revision, version) in &self.versions {
             version.check(&format!("versions.{revision}"), &mut found);
@@ -288,6 +299,13 @@ impl Scenario {
             Err(found)
         }
     }
+}
+
+/// A bound in microseconds; none for one that no bucket can have.
+pub(super) fn micros(bound: f64) -> Option<u64> {
+    let bound = Duration::try_from_secs_f64(bound / 1_000.0).ok()?;
+    let micros = u64::try_from(bound.as_micros()).ok()?;
+    (1..=86_400_000_000).contains(&micros).then_some(micros)
 }
 
 impl PlanErrors {

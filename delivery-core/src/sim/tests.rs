@@ -1,5 +1,7 @@
 //! Stories: what a scenario says happens, and what the rollout makes of it.
 
+mod judges;
+
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;

@@ -10,8 +10,8 @@ use spin::Mutex;
 use super::history::{Half, History, Stretch, Users};
 use super::pods::Side;
 use super::recording::Row;
-use super::scenario::{Fault, Happening, Outage, Says, Scenario, Version};
-use crate::analysis::Window;
+use super::scenario::{Fault, Happening, Outage, Says, Scenario, Version, micros};
+use crate::analysis::{Nothing, Sample, Window};
 use crate::driver::Ports;
 use crate::plan::{Gate, GateKind};
 use crate::port::{Loaded, PortError, Traffic};
@@ -425,6 +425,16 @@ impl<'s> Inner<'s> {
         self.known.get(self.history.server(side, at)?)
     }
 
+    /// What the primary did in a window of the past.
+    pub(super) fn past(&self, metric: &str, from: u64, to: u64) -> Sample {
+        match metric {
+            _ if to <= from => Sample::Nothing(Nothing::NoData),
+            "request-success-rate" => self.history.past_counts(from, to, &self.known),
+            "request-duration" => self.history.past_durations(from, to, &self.known, &self.bounds),
+            _ => Sample::Nothing(Nothing::NoData),
+        }
+    }
+
     pub(super) fn hear(&mut self, notice: &Notice) {
         if self.told_ids.insert(notice.id) {
             self.notices.push(notice.clone());
@@ -471,7 +481,14 @@ fn bounds(scenario: &Scenario) -> Vec<(f64, u64)> {
             u64::try_from(it.as_micros()).unwrap_or(u64::MAX),
         )
     };
-    bounds.into_iter().map(both).collect()
+    let mut bounds: Vec<(f64, u64)> = bounds.into_iter().map(both).collect();
+    for (bound, micros) in scenario.buckets.iter().filter_map(|it| Some((*it, micros(*it)?))) {
+        if bounds.iter().all(|it| it.1 != micros) {
+            bounds.push((bound, micros));
+        }
+    }
+    bounds.sort_unstable_by_key(|it| it.1);
+    bounds
 }
 
 pub(super) fn millis(duration: Duration) -> u64 {

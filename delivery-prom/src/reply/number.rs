@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use delivery_core::Timestamp;
-use delivery_core::analysis::{Baseline, Judge, Nothing, Range};
+use delivery_core::analysis::{Baseline, Direction, Judge, MannWhitney, Nothing, Range};
 use serde::Deserialize;
 
 use super::{Data, Point, Reply, Value};
@@ -138,8 +138,13 @@ fn badness(judge: &Judge, number: f64) -> f64 {
         Judge::Baseline(Baseline {
             higher_is_better: true,
             ..
+        })
+        | Judge::MannWhitney(MannWhitney {
+            direction: Direction::Decrease,
+            ..
         }) => -number,
-        Judge::Baseline(_) => number,
+        // A sequential test counts, and is given no number to choose.
+        Judge::Baseline(_) | Judge::MannWhitney(_) | Judge::Compare(_) | Judge::Objective(_) => number,
     }
 }
 

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use delivery_core::Plan;
-use delivery_core::analysis::{Nothing, Sample};
+use delivery_core::analysis::{Nothing, Sample, Window};
 use delivery_core::port::{Measure, MetricSource, PortError};
+use futures::future::try_join_all;
 use tokio::sync::Semaphore;
 
 use self::ask::Asking;
@@ -177,6 +178,41 @@ impl Metrics {
         })
     }
 
+    /// The primary alone, in each of these windows: what the metric's question asks of it. Nothing where it asks nothing.
+    async fn past(&self, ask: &Measure<'_>, windows: &[Window]) -> Result<Vec<Sample>, Error> {
+        let chosen = self.choose(&ask.metric.name, ask.metric.query.as_deref())?;
+        let (question, names) = self.with_names(&chosen);
+        let (Some(primary), Some(revision)) = (&question.primary, ask.primary) else {
+            return Ok(Vec::new());
+        };
+        let question = Question {
+            canary: primary.clone(),
+            primary: None,
+            newest: None,
+            max_age: None,
+            ..question.clone()
+        };
+        let (question, names) = (&question, &names);
+        let samples = windows.iter().map(|window| async move {
+            let ask = Measure {
+                window: *window,
+                canary: revision,
+                primary: None,
+                ..ask.clone()
+            };
+            let asking = Asking {
+                metrics: self,
+                question,
+                names,
+                ask: &ask,
+                queries: std::sync::Mutex::default(),
+                warnings: std::sync::Mutex::default(),
+            };
+            asking.sample().await
+        });
+        try_join_all(samples).await
+    }
+
     fn choose(&self, metric: &str, query: Option<&str>) -> Result<Chosen<'_>, Error> {
         if let Some(question) = self.questions.get(metric) {
             return Ok(Chosen::Question(question));
@@ -241,6 +277,14 @@ impl MetricSource for Metrics {
             // Nobody is at fault but the plan, and there will be no data until it changes.
             Err(error @ Error::NoQuery { .. }) => Ok(Sample::Nothing(Nothing::Unusable(error.to_string()))),
             Err(error) => Err(error.measuring(metric)),
+        }
+    }
+
+    async fn history(&self, ask: &Measure<'_>, windows: &[Window]) -> Result<Vec<Sample>, PortError> {
+        match self.past(ask, windows).await {
+            Ok(samples) => Ok(samples),
+            Err(Error::NoQuery { .. }) => Ok(Vec::new()),
+            Err(error) => Err(error.measuring(&ask.metric.name)),
         }
     }
 }

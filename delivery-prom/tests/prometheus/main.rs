@@ -247,6 +247,40 @@ async fn counts_are_whole_and_survive_restarts() {
 
 #[tokio::test]
 #[ignore = "needs prometheus: run the README's test command"]
+async fn the_past_of_the_primary_is_counted_window_by_window() {
+    let prometheus = Prometheus::with(REQUESTS).start().await;
+    let source = |question| {
+        Metrics::new(prometheus.client())
+            .names(web())
+            .question("m", question)
+    };
+    let plan = plan(vec![MetricSpec::at_least("m", 99.0)], 60);
+    let (v1, v2) = (Revision::new("v1").unwrap(), Revision::new("v2").unwrap());
+    let ask = Measure {
+        primary: Some(&v1),
+        ..ask(&plan, &v2, 0, 120)
+    };
+    let window = |(from, to)| Window {
+        from: at(from),
+        to: at(to),
+    };
+    let windows: Vec<Window> = [(0, 30), (60, 120), (61, 74)].into_iter().map(window).collect();
+    let both = Question::new(counts("{{ target }}")).against(counts("{{ target }}-primary"));
+    let of = |total| Sample::Counts {
+        canary: Tally { total, errors: 0 },
+        primary: None,
+    };
+    assert_eq!(
+        source(both).history(&ask, &windows).await.unwrap(),
+        [of(200), of(400), Sample::Nothing(Nothing::NoData)]
+    );
+    // Who asks nothing of the primary knows nothing of its past.
+    let alone = Question::new(counts("{{ target }}"));
+    assert_eq!(source(alone).history(&ask, &windows).await.unwrap(), []);
+}
+
+#[tokio::test]
+#[ignore = "needs prometheus: run the README's test command"]
 async fn durations_are_histograms_and_counts_of_slow_requests() {
     let prometheus = Prometheus::with(REQUESTS).start().await;
     let buckets = r#"duration_seconds_bucket{app="{{ target }}"}"#;

@@ -690,6 +690,7 @@ impl Rig {
                         said,
                     }
                 }
+                Outcome::Ask(Question::History { .. }) => Content::History(BTreeMap::new()),
                 Outcome::Ask(Question::Measure { .. }) => {
                     self.measured += 1;
                     if let Some(number) = self.push_during_measurement.take() {

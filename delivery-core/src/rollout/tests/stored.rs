@@ -237,7 +237,7 @@ fn analysing() -> State {
     rig.says = Sample::Value(f64::INFINITY);
     rig.tick().expect("Progressing 10 % failed 1");
     let mut state = told(rig.state);
-    let memory = Memory(vec![0.5, 3.0]);
+    let memory = Memory::Numbers(vec![0.5, 3.0]);
     run(&mut state).memory.insert(String::from("duration"), memory);
     state
 }

@@ -1,0 +1,119 @@
+//! What judges keep between rounds.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::sequential::{BETS, Null, Wealth};
+use super::{Dispersion, Tally};
+use crate::time::Timestamp;
+
+/// What a judge keeps between rounds, saved with the run: it belongs to the whole run, whatever its weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Memory {
+    /// Of a sequential test.
+    Account(Box<Account>),
+    /// Of a judge that looks once, at the end.
+    Series(Series),
+    /// Of none of these judges; kept as it is.
+    Numbers(Vec<f64>),
+}
+
+/// What a sequential test remembers. Less than 1 KiB as text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Account {
+    /// What it tests. Another claim begins a new account.
+    pub null: Null,
+    /// Until when everything was counted; the next window begins there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// How many errors of the past its dispersion comes from; none when it was given, or nothing is known of the past.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history_errors: Option<u64>,
+    /// The test's capital.
+    pub wealth: Wealth,
+}
+
+impl Account {
+    /// An account before its first round, for errors in bursts of a given size.
+    pub fn new(null: Null, dispersion: f64) -> Self {
+        Self {
+            null,
+            until: None,
+            history_errors: None,
+            wealth: Wealth::new(dispersion),
+        }
+    }
+
+    /// The same, with what the past says about the bursts.
+    pub fn calibrated(null: Null, found: &Dispersion) -> Self {
+        Self {
+            history_errors: (found.windows > 0).then_some(found.errors),
+            ..Self::new(null, found.value)
+        }
+    }
+}
+
+/// The points of both sides, one per round.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Series {
+    /// The canary's.
+    pub canary: Vec<f64>,
+    /// The primary's.
+    pub primary: Vec<f64>,
+}
+
+/// The stored form: JSON has no −∞, which a bet is before its first stake.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Stored {
+    rounds: u32,
+    dispersion: f64,
+    log_reserve: f64,
+    log_bets: [Option<f64>; BETS],
+    log_e: f64,
+    best: f64,
+    rates: [f64; 25],
+    canary: [u64; 2],
+    primary: [u64; 2],
+}
+
+impl Serialize for Wealth {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        let tally = |it: Tally| [it.total, it.errors];
+        Stored {
+            rounds: self.rounds,
+            dispersion: self.dispersion,
+            log_reserve: self.log_reserve,
+            log_bets: self.log_bets.map(|it| it.is_finite().then_some(it)),
+            log_e: self.log_e,
+            best: self.best,
+            rates: self.rates,
+            canary: tally(self.canary),
+            primary: tally(self.primary),
+        }
+        .serialize(out)
+    }
+}
+
+impl<'de> Deserialize<'de> for Wealth {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let stored = Stored::deserialize(from)?;
+        let tally = |[total, errors]: [u64; 2]| Tally { total, errors };
+        Ok(Self {
+            rounds: stored.rounds,
+            dispersion: stored.dispersion,
+            log_reserve: stored.log_reserve,
+            log_bets: stored.log_bets.map(|it| it.unwrap_or(f64::NEG_INFINITY)),
+            log_e: stored.log_e,
+            best: stored.best,
+            rates: stored.rates,
+            canary: tally(stored.canary),
+            primary: tally(stored.primary),
+        })
+    }
+}
