@@ -10,7 +10,7 @@
 //! folder shows both.
 //!
 //! Exit status with `--once`: 0 all metrics pass, 2 one fails, 1 one cannot be measured because of an error, 3 one has
-//! nothing to judge.
+//! nothing to judge, or is under suspicion.
 
 #[path = "../simulate/document.rs"]
 mod document;
@@ -18,6 +18,7 @@ mod options;
 mod plan;
 mod round;
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -64,11 +65,12 @@ fn main() -> ExitCode {
 
 /// Shows a round per interval; ends when nobody looks any more, or after one.
 async fn watch(options: &Options, watched: &Watched) -> ExitCode {
+    let mut memory = BTreeMap::new();
     let mut beats = interval(watched.plan.interval());
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         beats.tick().await;
-        let round = Round::measure(watched, &SystemClock).await;
+        let round = Round::measure(watched, &SystemClock, &mut memory).await;
         let shown = if options.json {
             round.json() + "\n"
         } else {

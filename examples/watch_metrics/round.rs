@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use delivery_core::Weight;
-use delivery_core::analysis::{Evidence, Judge, Metric, Nothing, Range, Sample, Verdict, Window, judge};
+use delivery_core::analysis::{
+    Due, Evidence, Judge, Look, Memory, Metric, Nothing, Range, Sample, Verdict, Window, judge,
+};
 use delivery_core::port::{Clock, Measure};
 use delivery_prom::{Error, Measured};
 use futures::future::join_all;
@@ -43,8 +45,13 @@ struct Row {
 }
 
 impl Round {
-    /// Measures everything at the same time, over the windows that end now.
-    pub(crate) async fn measure(watched: &Watched, clock: &dyn Clock) -> Self {
+    /// Measures everything at the same time, over the windows that end now. What judges remember of earlier rounds is in
+    /// `memory`.
+    pub(crate) async fn measure(
+        watched: &Watched,
+        clock: &dyn Clock,
+        memory: &mut BTreeMap<String, Memory>,
+    ) -> Self {
         let to = clock.now();
         let metrics = watched.plan.metrics();
         let asks: Vec<Measure<'_>> = metrics
@@ -61,13 +68,17 @@ impl Round {
             })
             .collect();
         let measured = join_all(asks.iter().map(|it| watched.metrics.measure_with_queries(it))).await;
-        Self::of(metrics, to.to_string(), measured)
+        Self::of(&watched.plan.due(Look::Round, to), measured, memory)
     }
 
     /// What was measured, judged.
-    fn of(metrics: &[Metric], at: String, measured: Vec<Result<Measured, Error>>) -> Self {
+    fn of(
+        due: &Due<'_>,
+        measured: Vec<Result<Measured, Error>>,
+        memory: &mut BTreeMap<String, Memory>,
+    ) -> Self {
         let (mut samples, mut rows) = (BTreeMap::new(), Vec::new());
-        for (metric, measured) in metrics.iter().zip(measured) {
+        for (metric, measured) in due.metrics.iter().zip(measured) {
             let (sample, error, queries, warnings) = match measured {
                 Ok(it) => (it.sample, None, it.queries, it.warnings),
                 Err(error) => {
@@ -79,7 +90,8 @@ impl Round {
             samples.insert(metric.name.clone(), sample);
             rows.push((metric, error, queries, warnings));
         }
-        let judged = judge(metrics, &samples, &BTreeMap::new());
+        let judged = judge(due, &samples, memory);
+        *memory = judged.memory;
         let rows = judged.evidence.into_iter().zip(rows);
         let row = |(evidence, (metric, error, queries, warnings)): (Evidence, (&Metric, _, _, _))| Row {
             distance: evidence.value.and_then(|it| distance(&metric.judge, it)),
@@ -91,7 +103,7 @@ impl Round {
             warnings,
         };
         Self {
-            at,
+            at: due.at.to_string(),
             verdict: judged.verdict,
             metrics: rows.map(row).collect(),
         }
@@ -104,8 +116,8 @@ impl Round {
         match (failed, error, self.verdict) {
             (true, _, _) => 2,
             (false, true, _) => 1,
-            (false, false, Verdict::Inconclusive) => 3,
-            (false, false, Verdict::Pass | Verdict::Fail) => 0,
+            (false, false, Verdict::Inconclusive | Verdict::Suspect) => 3,
+            (false, false, Verdict::Confirmed | Verdict::Pass | Verdict::Fail) => 0,
         }
     }
 
@@ -148,7 +160,7 @@ impl fmt::Display for Round {
                 against,
             } = &row.evidence;
             let number = |it: Option<f64>| it.map_or_else(|| String::from("-"), |it| format!("{it:.3}"));
-            let (bounds, why) = if row.missing {
+            let (bounds, why) = if value.is_none() {
                 ("-", format!(": {against}"))
             } else {
                 (against.as_str(), String::new())
@@ -171,6 +183,9 @@ impl fmt::Display for Round {
 mod tests {
     use std::time::Duration;
 
+    use delivery_core::Timestamp;
+    use delivery_core::analysis::{Compare, Tally, Terms};
+
     use super::*;
 
     fn metric(name: &str, range: Range) -> Metric {
@@ -181,6 +196,16 @@ mod tests {
             min_sample: 0,
             judge: Judge::Range(range),
         }
+    }
+
+    fn judged(metrics: &[Metric], measured: Vec<Result<Measured, Error>>) -> Round {
+        let due = Due {
+            metrics,
+            terms: &Terms::DEFAULT,
+            look: Look::Round,
+            at: Timestamp::from_millis(1_777_000_000_000),
+        };
+        Round::of(&due, measured, &mut BTreeMap::new())
     }
 
     fn round(samples: &[Sample]) -> Round {
@@ -194,7 +219,7 @@ mod tests {
                 warnings: vec![String::from("one store is gone")],
             })
         });
-        Round::of(&metrics, String::from("now"), measured.collect())
+        judged(&metrics, measured.collect())
     }
 
     #[test]
@@ -216,7 +241,44 @@ mod tests {
                 known: String::from("none"),
             })]
         };
-        assert_eq!(Round::of(&metrics, String::new(), broken()).status(), 1);
+        assert_eq!(judged(&metrics, broken()).status(), 1);
+    }
+
+    #[test]
+    fn a_sequential_judge_remembers_the_rounds_before() {
+        let metrics = [Metric {
+            judge: Judge::Compare(Compare::default()),
+            ..metric("errors", Range::at_most(1.0))
+        }];
+        let due = Due {
+            metrics: &metrics,
+            terms: &Terms::DEFAULT,
+            look: Look::Round,
+            at: Timestamp::from_millis(1_777_000_000_000),
+        };
+        let bad = || {
+            vec![Ok(Measured {
+                sample: Sample::Counts {
+                    canary: Tally {
+                        total: 100,
+                        errors: 20,
+                    },
+                    primary: Some(Tally {
+                        total: 900,
+                        errors: 9,
+                    }),
+                },
+                queries: Vec::new(),
+                warnings: Vec::new(),
+            })]
+        };
+        let mut memory = BTreeMap::new();
+        assert_eq!(
+            Round::of(&due, bad(), &mut memory).status(),
+            3,
+            "one odd round is no proof"
+        );
+        assert_eq!(Round::of(&due, bad(), &mut memory).status(), 2);
     }
 
     #[test]
