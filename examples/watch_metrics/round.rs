@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use delivery_core::Weight;
-use delivery_core::analysis::{Evidence, Judge, Metric, Nothing, Range, Sample, Verdict, Window, judge};
+use delivery_core::analysis::{
+    Due, Evidence, Judge, Look, Metric, Nothing, Range, Sample, Verdict, Window, judge,
+};
 use delivery_core::port::{Clock, Measure};
 use delivery_prom::{Error, Measured};
 use futures::future::join_all;
@@ -61,13 +63,13 @@ impl Round {
             })
             .collect();
         let measured = join_all(asks.iter().map(|it| watched.metrics.measure_with_queries(it))).await;
-        Self::of(metrics, to.to_string(), measured)
+        Self::of(&watched.plan.due(Look::Round, to), measured)
     }
 
     /// What was measured, judged.
-    fn of(metrics: &[Metric], at: String, measured: Vec<Result<Measured, Error>>) -> Self {
+    fn of(due: &Due<'_>, measured: Vec<Result<Measured, Error>>) -> Self {
         let (mut samples, mut rows) = (BTreeMap::new(), Vec::new());
-        for (metric, measured) in metrics.iter().zip(measured) {
+        for (metric, measured) in due.metrics.iter().zip(measured) {
             let (sample, error, queries, warnings) = match measured {
                 Ok(it) => (it.sample, None, it.queries, it.warnings),
                 Err(error) => {
@@ -79,7 +81,7 @@ impl Round {
             samples.insert(metric.name.clone(), sample);
             rows.push((metric, error, queries, warnings));
         }
-        let judged = judge(metrics, &samples, &BTreeMap::new());
+        let judged = judge(due, &samples, &BTreeMap::new());
         let rows = judged.evidence.into_iter().zip(rows);
         let row = |(evidence, (metric, error, queries, warnings)): (Evidence, (&Metric, _, _, _))| Row {
             distance: evidence.value.and_then(|it| distance(&metric.judge, it)),
@@ -91,7 +93,7 @@ impl Round {
             warnings,
         };
         Self {
-            at,
+            at: due.at.to_string(),
             verdict: judged.verdict,
             metrics: rows.map(row).collect(),
         }
@@ -105,7 +107,7 @@ impl Round {
             (true, _, _) => 2,
             (false, true, _) => 1,
             (false, false, Verdict::Inconclusive) => 3,
-            (false, false, Verdict::Pass | Verdict::Fail) => 0,
+            (false, false, Verdict::Confirmed | Verdict::Pass | Verdict::Suspect | Verdict::Fail) => 0,
         }
     }
 
@@ -169,9 +171,20 @@ impl fmt::Display for Round {
 
 #[cfg(test)]
 mod tests {
+    use delivery_core::Timestamp;
+    use delivery_core::analysis::Terms;
     use std::time::Duration;
 
     use super::*;
+
+    fn due(metrics: &[Metric]) -> Due<'_> {
+        Due {
+            metrics,
+            terms: &Terms::DEFAULT,
+            look: Look::Round,
+            at: Timestamp::default(),
+        }
+    }
 
     fn metric(name: &str, range: Range) -> Metric {
         Metric {
@@ -194,7 +207,7 @@ mod tests {
                 warnings: vec![String::from("one store is gone")],
             })
         });
-        Round::of(&metrics, String::from("now"), measured.collect())
+        Round::of(&due(&metrics), measured.collect())
     }
 
     #[test]
@@ -216,7 +229,7 @@ mod tests {
                 known: String::from("none"),
             })]
         };
-        assert_eq!(Round::of(&metrics, String::new(), broken()).status(), 1);
+        assert_eq!(Round::of(&due(&metrics), broken()).status(), 1);
     }
 
     #[test]
