@@ -11,6 +11,7 @@ use std::time::Duration;
 use clap::Args;
 use delivery_core::Weight;
 use delivery_prom::reply::Data;
+use delivery_prom::template::TemplateError;
 use delivery_prom::{Client, Form, Metrics, Question, Server};
 use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
@@ -22,7 +23,7 @@ use crate::journal::Journal;
 use crate::screen;
 use crate::state_folder::StateFolder;
 use crate::supervisor::Site;
-use crate::tempo::Tempo;
+use crate::tempo::{Judge, Tempo};
 
 /// Who measures.
 #[derive(Args, Clone, Copy, Debug)]
@@ -50,14 +51,44 @@ histogram_quantile(0.99,
 
 /// What the controller measures with.
 pub(crate) fn metrics(address: SocketAddr, tempo: Tempo) -> Result<Metrics, Error> {
-    let question = |query| Form::value(query).map(Question::new);
-    let usage = |it: &dyn std::error::Error| Error::Prometheus(chain(it));
+    let questions = match tempo.judge {
+        Judge::Range => numbers(),
+        Judge::Sequential => counters(),
+    };
+    let [success_rate, duration] = questions.map_err(|it| Error::Prometheus(chain(&it)))?;
     Ok(Metrics::new(client(address, tempo.interval)?)
-        .question(
-            "request-success-rate",
-            question(SUCCESS_RATE).map_err(|it| usage(&it))?,
-        )
-        .question("request-duration", question(DURATION).map_err(|it| usage(&it))?))
+        .question("request-success-rate", success_rate)
+        .question("request-duration", duration))
+}
+
+/// What is held against bounds.
+fn numbers() -> Result<[Question; 2], TemplateError> {
+    let question = |query| Form::value(query).map(Question::new);
+    Ok([question(SUCCESS_RATE)?, question(DURATION)?])
+}
+
+/// What is counted, on both sides.
+fn counters() -> Result<[Question; 2], TemplateError> {
+    let of = |name: &str, side: &str, more: &str| {
+        [
+            name,
+            r#"{side=""#,
+            side,
+            r#"", revision="{{ revision }}""#,
+            more,
+            "}",
+        ]
+        .concat()
+    };
+    let counted = |side| {
+        let failed = of("http_requests_total", side, r#", code=~"5..""#);
+        Form::counts(&of("http_requests_total", side, ""), &failed)
+    };
+    let timed = |side| Form::histogram(&of("http_request_duration_seconds_bucket", side, ""), 1_000.0);
+    Ok([
+        Question::new(counted("canary")?).against(counted("primary")?),
+        Question::new(timed("canary")?).against(timed("primary")?),
+    ])
 }
 
 fn client(address: SocketAddr, timeout: Duration) -> Result<Client, Error> {

@@ -188,6 +188,23 @@ fn a_version_with_errors_is_rolled_back_by_what_prometheus_measures() {
 
 #[test]
 #[ignore = "needs prometheus: run the README's test command"]
+fn a_version_with_errors_is_convicted_by_what_prometheus_counts() {
+    let judged = [
+        "--prometheus",
+        "--judge",
+        "sequential",
+        "--bad",
+        "errors",
+        "--interval",
+        "1s",
+    ];
+    local(&judged)
+        .wait()
+        .is_rolled_back("convicted by request-success-rate");
+}
+
+#[test]
+#[ignore = "needs prometheus: run the README's test command"]
 fn a_slow_version_is_rolled_back_by_what_prometheus_measures() {
     let ended = local(&["--prometheus", "--bad", "latency", "--interval", "1s"]).wait();
     ended.is_rolled_back("request-duration");
