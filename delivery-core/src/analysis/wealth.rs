@@ -150,7 +150,8 @@ impl Wealth {
     }
 
     /// How many times worse the canary is, with an error of at most `alpha`: the rate over the primary's of
-    /// [`Null::Compare`], the odds over the allowed ones of [`Null::Objective`].
+    /// [`Null::Compare`](super::sequential::Null::Compare), the odds over the allowed ones of
+    /// [`Null::Objective`](super::sequential::Null::Objective).
     pub fn interval(&self, alpha: f64) -> Interval {
         interval::interval(&self.rates, alpha)
     }
