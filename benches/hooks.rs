@@ -173,6 +173,7 @@ async fn ask(hooks: &Webhooks, interval: u32) -> bool {
         gate: &gate,
         revision: &Revision::new("v2").expect("a revision"),
         phase: Phase::Progressing,
+        began: None,
         checks: Checks::default(),
         key: &format!("v2/{interval}/load test"),
     };

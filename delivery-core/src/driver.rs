@@ -216,6 +216,10 @@ async fn ask(gate: &Gate, state: &State, ports: &Ports<'_>) -> Content {
                 gate,
                 revision,
                 phase: state.phase(),
+                began: match &state.stage {
+                    Stage::Rollout(run) => run.began,
+                    Stage::Bootstrap(_) | Stage::Idle(_) | Stage::Retreat(_) => None,
+                },
                 checks: state.checks(),
                 key: &key,
             };

@@ -124,6 +124,7 @@ async fn webhooks_wait_for_the_gate_and_go_on_when_it_is_open() {
         gate,
         revision: &revision,
         phase: Phase::Progressing,
+        began: None,
         checks: Checks::default(),
         key: "v2/7",
     };

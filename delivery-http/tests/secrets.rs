@@ -102,6 +102,7 @@ async fn no_secret_shows_in_a_log_an_error_or_a_debug_text() {
             gate: &gate,
             revision: &revision,
             phase: Phase::Progressing,
+            began: None,
             checks: Checks::default(),
             key: "v2/7",
         };

@@ -476,6 +476,7 @@ fn question<'a>(gate: &'a Gate, revision: &'a Revision, key: &'a str) -> GateQue
         gate,
         revision,
         phase: Phase::WaitingPromotion,
+        began: None,
         checks: Checks::default(),
         key,
     }

@@ -9,14 +9,14 @@ use delivery_core::host::SystemClock;
 use delivery_core::port::Clock;
 use delivery_core::rollout::Phase;
 use delivery_core::{Timestamp, Weight};
-use delivery_prom::alerts::{Attribution, Policy, Says, Start, decide};
+use delivery_prom::alerts::{Attribution, Policy, Says, decide};
 use rollout::Rollout;
 use server::Server;
 
 /// What the server says by now to a rollout that began at `start`.
 async fn said(server: &Server, policy: &Policy, start: Timestamp) -> (Says, String) {
     let groups = server.client().rules().await.unwrap();
-    let decision = decide(policy, &groups, Some(Start::At(start)), SystemClock.now());
+    let decision = decide(policy, &groups, Some(start), SystemClock.now());
     (decision.says, decision.to_string())
 }
 

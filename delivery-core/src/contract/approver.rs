@@ -28,6 +28,7 @@ const REPEATS: u32 = 3;
 ///         gate: &gate,
 ///         revision: &Revision::new("v2")?,
 ///         phase: Phase::Progressing,
+///         began: None,
 ///         checks: Checks::default(),
 ///         key: "v2/7/confirm-promotion/release manager",
 ///     };

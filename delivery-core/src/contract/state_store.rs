@@ -203,6 +203,7 @@ fn states() -> Vec<State> {
         .collect();
     let run = Run {
         revision: revision.clone(),
+        began: Some(Timestamp::from_millis(LARGE)),
         plan: revision.clone(),
         at: 3,
         step: Step::Pause { lasts: None },

@@ -717,6 +717,7 @@ mod approvers {
             gate: &gate,
             revision: &revision,
             phase,
+            began: None,
             checks,
             key,
         };
@@ -909,6 +910,7 @@ mod simulated {
             gate: &gate,
             revision: &revision,
             phase,
+            began: None,
             checks,
             key,
         };

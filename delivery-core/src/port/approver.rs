@@ -11,6 +11,7 @@ use crate::analysis::Checks;
 use crate::plan::Gate;
 use crate::revision::Revision;
 use crate::rollout::Phase;
+use crate::time::Timestamp;
 
 /// One gate that is asked.
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub struct GateQuestion<'a> {
     pub revision: &'a Revision,
     /// The phase of the rollout.
     pub phase: Phase,
+    /// Since when the rollout changes anything, pods or traffic; none before it does.
+    pub began: Option<Timestamp>,
     /// What has gone wrong so far.
     pub checks: Checks,
     /// The question's identity: the same when it is repeated after a crash, another for every other question.

@@ -225,6 +225,7 @@ fn idle<'a>(plan: &'a Plan, state: &'a State, it: &Idle, seen: &Observation) -> 
 fn start<'a>(plan: &Plan, state: &State, target: &Revision, seen: &Observation) -> Outcome<'a> {
     let run = Run {
         revision: target.clone(),
+        began: None,
         plan: plan.fingerprint.clone(),
         at: 0,
         step: Step::Pause { lasts: None },
@@ -568,6 +569,9 @@ fn enter<'a>(
     let mut unready = state.unready;
     let before = run.traffic;
     let now = seen.now;
+    if !matches!(step, Step::Gate(_)) {
+        run.began = run.began.or(Some(now));
+    }
     match *step {
         Step::Gate(_) => {}
         Step::Scale { .. }

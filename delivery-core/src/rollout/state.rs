@@ -105,6 +105,9 @@ pub enum Idle {
 pub struct Run {
     /// The revision.
     pub revision: Revision,
+    /// Since when it changes anything, pods or traffic; none before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began: Option<Timestamp>,
     /// The plan that the run follows.
     pub plan: Revision,
     /// The index of the present step in that plan.

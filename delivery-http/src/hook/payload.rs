@@ -155,6 +155,7 @@ mod tests {
             gate: &gate,
             revision: &Revision::new(revision).unwrap(),
             phase,
+            began: None,
             checks: Checks::default(),
             key: "v2/7/gate",
         };

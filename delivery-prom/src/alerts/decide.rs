@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use delivery_core::Timestamp;
 
-use super::{AtStart, Missing, Pending, Policy, Reaction, Start};
+use super::{AtStart, Missing, Pending, Policy, Reaction};
 use crate::ruler::{Alert, AlertState, AlertingRule, Health, Rule, RuleGroup};
 
 /// What the alerts say, and why.
@@ -102,8 +102,6 @@ pub enum Cause {
         /// The label.
         label: String,
     },
-    /// An alert is active for so long that it may be older than the rollout, and nobody knows when that began.
-    MaybeOlder(AlertName),
     /// An alert is active before the rollout begins, and the policy wants none.
     AtStart(AlertName),
 }
@@ -137,12 +135,6 @@ impl fmt::Display for Cause {
                     "{alert} is active and has no label `{label}` to tell whose it is"
                 )
             }
-            Self::MaybeOlder(alert) => {
-                write!(
-                    f,
-                    "{alert} is active, and it is not known whether the rollout began before it"
-                )
-            }
             Self::AtStart(alert) => write!(f, "{alert} is active before the rollout begins"),
         }
     }
@@ -163,9 +155,9 @@ impl fmt::Display for AlertName {
     }
 }
 
-/// Decides. `groups` are what [`Client::rules`](crate::Client::rules) answers, `start` is when the rollout began; none
-/// before it does.
-pub fn decide(policy: &Policy, groups: &[RuleGroup], start: Option<Start>, now: Timestamp) -> Decision {
+/// Decides. `groups` are what [`Client::rules`](crate::Client::rules) answers, `began` is when the rollout began
+/// to change anything; none before it does.
+pub fn decide(policy: &Policy, groups: &[RuleGroup], began: Option<Timestamp>, now: Timestamp) -> Decision {
     let watched: Vec<(&RuleGroup, &AlertingRule)> = watched(policy, groups).collect();
     let mut causes: Vec<(Says, Cause)> = absent(policy, &watched)
         .into_iter()
@@ -173,7 +165,7 @@ pub fn decide(policy: &Policy, groups: &[RuleGroup], start: Option<Start>, now: 
         .collect();
     for (group, rule) in watched {
         causes.extend(unhealthy(group, rule, now).map(|it| (Says::Inconclusive, it)));
-        causes.extend(rule.alerts.iter().filter_map(|it| weigh(policy, rule, it, start)));
+        causes.extend(rule.alerts.iter().filter_map(|it| weigh(policy, rule, it, began)));
     }
     causes.sort_by_key(|it| core::cmp::Reverse(it.0));
     Decision {
@@ -261,7 +253,12 @@ fn unhealthy(group: &RuleGroup, rule: &AlertingRule, now: Timestamp) -> Option<C
 }
 
 /// What an alert means, if anything.
-fn weigh(policy: &Policy, rule: &AlertingRule, alert: &Alert, start: Option<Start>) -> Option<(Says, Cause)> {
+fn weigh(
+    policy: &Policy,
+    rule: &AlertingRule,
+    alert: &Alert,
+    began: Option<Timestamp>,
+) -> Option<(Says, Cause)> {
     let name = || AlertName {
         rule: rule.name.clone(),
         labels: alert
@@ -290,16 +287,13 @@ fn weigh(policy: &Policy, rule: &AlertingRule, alert: &Alert, start: Option<Star
     if attribution.labels.iter().any(theirs) {
         return None;
     }
-    let older = match start {
+    let older = match began {
         // All that is active before the rollout begins is older.
         None => true,
-        Some(Start::At(moment) | Start::Before(moment)) => alert.active_at.is_some_and(|it| it < moment),
+        Some(began) => alert.active_at.is_some_and(|it| it < began),
     };
-    match (older, start, policy.at_start) {
-        (true, None | Some(Start::At(_)), AtStart::Ignore) => return None,
-        (true, Some(Start::Before(_)), AtStart::Ignore) => {
-            return Some((Says::Hold, Cause::MaybeOlder(name())));
-        }
+    match (older, began, policy.at_start) {
+        (true, _, AtStart::Ignore) => return None,
         (true, None, AtStart::Block) => return Some((Says::Hold, Cause::AtStart(name()))),
         (false, ..) | (true, Some(_), AtStart::Block) => {}
     }

@@ -1,29 +1,25 @@
 //! The gate: asks the server, and answers what [`decide`] says.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use delivery_core::Timestamp;
 use delivery_core::plan::{Gate, GateKind};
 use delivery_core::port::{Answer, Approver, Clock, GateQuestion, PortError};
-use delivery_core::{Revision, Timestamp};
 
-use super::{Decision, Policy, Says, Start, decide};
+use super::{Decision, Policy, Says, decide};
 use crate::Client;
 
-/// Answers the gates of one rollout from the alerts of one server.
+/// Answers the gates of a rollout from the alerts of one server.
 ///
-/// It must know when the rollout began. It learns that from its gate of kind `confirm-rollout`, which is asked before
-/// anything moves, and keeps it in memory: whoever restarts in the middle of a rollout passes on what
-/// [`start`](Self::start) said, or it is [`Start::Before`] the restart.
+/// It keeps nothing between two questions: when the rollout began is in its saved state, and comes with each question.
 pub struct AlertGate {
     name: String,
     policy: Policy,
     client: Client,
     clock: Arc<dyn Clock>,
     others: Option<Arc<dyn Approver>>,
-    starts: Mutex<BTreeMap<Revision, Start>>,
 }
 
 impl AlertGate {
@@ -35,7 +31,6 @@ impl AlertGate {
             client,
             clock,
             others: None,
-            starts: Mutex::default(),
         }
     }
 
@@ -46,22 +41,6 @@ impl AlertGate {
             others: Some(others),
             ..self
         }
-    }
-
-    /// Tells when the rollout of a revision began, after a restart.
-    #[must_use]
-    pub fn starting(self, revision: &Revision, start: Start) -> Self {
-        self.remember(revision, start);
-        self
-    }
-
-    /// When the rollout of a revision began, if it did.
-    pub fn start(&self, revision: &Revision) -> Option<Start> {
-        self.starts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(revision)
-            .copied()
     }
 
     /// The gates to put into the rollout's spec.
@@ -75,34 +54,13 @@ impl AlertGate {
         .map(|kind| Gate::new(kind, self.name.clone()))
     }
 
-    /// What the alerts say about a rollout that began at `start`; none before it does.
+    /// What the alerts say about a rollout that began to change anything at `began`; none before it does.
     ///
     /// # Errors
     /// What an exchange with the server brings.
-    pub async fn look(&self, start: Option<Start>) -> Result<Decision, crate::Error> {
+    pub async fn look(&self, began: Option<Timestamp>) -> Result<Decision, crate::Error> {
         let groups = self.client.rules().await?;
-        Ok(decide(&self.policy, &groups, start, self.clock.now()))
-    }
-
-    fn remember(&self, revision: &Revision, start: Start) {
-        let mut starts = self.starts.lock().unwrap_or_else(PoisonError::into_inner);
-        // One rollout at a time: what was rolled out before does not begin again without being asked about.
-        starts.clear();
-        starts.insert(revision.clone(), start);
-    }
-
-    /// When the run began that is asked about; none when it is just about to.
-    fn started(&self, question: &GateQuestion<'_>, now: Timestamp) -> Option<Start> {
-        if question.gate.kind == GateKind::ConfirmRollout {
-            self.remember(question.revision, Start::At(now));
-            return None;
-        }
-        let known = self.start(question.revision);
-        let start = known.unwrap_or(Start::Before(now));
-        if known.is_none() {
-            self.remember(question.revision, start);
-        }
-        Some(start)
+        Ok(decide(&self.policy, &groups, began, self.clock.now()))
     }
 }
 
@@ -127,8 +85,7 @@ impl Approver for AlertGate {
                 )),
             };
         }
-        let start = self.started(question, self.clock.now());
-        let decision = self.look(start).await.map_err(|error| PortError {
+        let decision = self.look(question.began).await.map_err(|error| PortError {
             fault: error.fault(),
             doing: "looking at alerts".into(),
             source: Box::new(error),

@@ -21,6 +21,10 @@
 //! when nothing is found: while something is pending, or nobody knows, the canary keeps its weight and is asked about
 //! again. A server that cannot be reached approves nothing.
 //!
+//! When the rollout began is in its saved state, by the controller's clock, and is compared with what the server says by
+//! its own: both are assumed to agree within an evaluation interval. Where an evaluation lies further ahead, the gate
+//! holds.
+//!
 //! ```
 //! use std::sync::Arc;
 //!
@@ -56,9 +60,6 @@ mod gate;
 mod history;
 
 use std::collections::{BTreeMap, BTreeSet};
-
-use delivery_core::Timestamp;
-use serde::{Deserialize, Serialize};
 
 pub use self::decide::{AlertName, Cause, Decision, Says, decide};
 pub use self::dwell::{TooShort, too_short};
@@ -187,18 +188,4 @@ pub enum Missing {
     Hold,
     /// It is ours.
     AssumeOurs,
-}
-
-/// When a rollout began, as far as it is known.
-///
-/// By the gate's clock, and compared with what the server says by its own: both are assumed to agree within an
-/// evaluation interval. Where an evaluation lies further ahead, the gate holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Start {
-    /// Then.
-    At(Timestamp),
-    /// Some time before: a gate that was restarted and not told. An alert that was active then already may be the
-    /// canary's or not, so it holds and never rolls back.
-    Before(Timestamp),
 }

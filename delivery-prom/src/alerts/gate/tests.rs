@@ -22,6 +22,7 @@ impl Clock for Noon {
 }
 
 const NOON: Timestamp = Timestamp::from_millis(1_777_032_000_000);
+const ELEVEN: Timestamp = Timestamp::from_millis(1_777_028_400_000);
 
 /// A server whose only rule has an alert that is active since half past eleven.
 async fn server(alert: &str) -> MockServer {
@@ -58,16 +59,22 @@ fn gate(uri: &str) -> AlertGate {
     AlertGate::new("alerts", Policy::watching(["Errors"]), client, Arc::new(Noon))
 }
 
-fn v2() -> Revision {
-    Revision::new("v2").unwrap()
+fn v2() -> delivery_core::Revision {
+    delivery_core::Revision::new("v2").unwrap()
 }
 
-async fn asked(approver: &dyn Approver, kind: GateKind, name: &str) -> Result<Answer, PortError> {
+async fn asked(
+    approver: &dyn Approver,
+    kind: GateKind,
+    name: &str,
+    began: Option<Timestamp>,
+) -> Result<Answer, PortError> {
     let (gate, revision) = (Gate::new(kind, name), v2());
     let question = GateQuestion {
         gate: &gate,
         revision: &revision,
         phase: Phase::Progressing,
+        began,
         checks: Checks::default(),
         key: "v2/7",
     };
@@ -75,8 +82,8 @@ async fn asked(approver: &dyn Approver, kind: GateKind, name: &str) -> Result<An
 }
 
 /// Whether it says yes.
-async fn yes(gate: &AlertGate, kind: GateKind) -> bool {
-    asked(gate, kind, "alerts").await.unwrap() == Answer::Approved
+async fn yes(gate: &AlertGate, kind: GateKind, began: Option<Timestamp>) -> bool {
+    asked(gate, kind, "alerts", began).await.unwrap() == Answer::Approved
 }
 
 #[tokio::test]
@@ -87,63 +94,36 @@ async fn only_a_firing_alert_rolls_back_and_only_silence_goes_on() {
         ("firing", false, true),
     ] {
         let server = server(alert).await;
-        let gate = gate(&server.uri()).starting(&v2(), Start::At(NOON.before(Duration::from_secs(3600))));
+        let gate = gate(&server.uri());
         for kind in GateKind::ALL {
             let expected = match kind {
                 GateKind::Rollback => rolls_back,
-                // Before it begins, the alert is older.
-                GateKind::ConfirmRollout => continue,
                 _ => goes_on,
             };
-            assert_eq!(yes(&gate, kind).await, expected, "{alert} {kind}");
+            assert_eq!(yes(&gate, kind, Some(ELEVEN)).await, expected, "{alert} {kind}");
         }
     }
 }
 
 #[tokio::test]
-async fn being_asked_to_begin_is_the_beginning() {
+async fn an_alert_that_is_older_than_the_rollout_does_nothing() {
     let server = server("firing").await;
     let gate = gate(&server.uri());
-    assert_eq!(gate.start(&v2()), None);
-    assert!(yes(&gate, GateKind::ConfirmRollout).await);
-    assert_eq!(gate.start(&v2()), Some(Start::At(NOON)));
-    assert!(
-        yes(&gate, GateKind::ConfirmTrafficIncrease).await,
-        "the alert is older than the rollout"
-    );
-    assert!(!yes(&gate, GateKind::Rollback).await);
-}
-
-#[tokio::test]
-async fn a_gate_that_was_restarted_holds_unless_it_is_told_when_the_rollout_began() {
-    let server = server("firing").await;
-    let restarted = gate(&server.uri());
-    assert!(
-        !yes(&restarted, GateKind::Rollback).await,
-        "the alert may be older"
-    );
-    assert!(!yes(&restarted, GateKind::ConfirmTrafficIncrease).await);
-    assert_eq!(restarted.start(&v2()), Some(Start::Before(NOON)));
-
-    let told = gate(&server.uri()).starting(&v2(), Start::At(NOON.before(Duration::from_secs(3600))));
-    assert!(yes(&told, GateKind::Rollback).await);
-}
-
-#[tokio::test]
-async fn a_start_is_stored_as_text_and_read_back() {
-    for (start, text) in [
-        (Start::At(NOON), r#"{"at":1777032000000}"#),
-        (Start::Before(NOON), r#"{"before":1777032000000}"#),
-    ] {
-        assert_eq!(serde_json::to_string(&start).unwrap(), text);
-        assert_eq!(serde_json::from_str::<Start>(text).unwrap(), start);
+    for began in [None, Some(NOON)] {
+        for kind in GateKind::ALL {
+            assert_eq!(
+                yes(&gate, kind, began).await,
+                kind != GateKind::Rollback,
+                "{kind} {began:?}"
+            );
+        }
     }
 }
 
 #[tokio::test]
 async fn gates_of_other_names_are_handed_on_or_refused() {
     let server = server("none").await;
-    let error = asked(&gate(&server.uri()), GateKind::ConfirmPromotion, "boss")
+    let error = asked(&gate(&server.uri()), GateKind::ConfirmPromotion, "boss", None)
         .await
         .unwrap_err();
     assert_eq!(
@@ -152,7 +132,9 @@ async fn gates_of_other_names_are_handed_on_or_refused() {
     );
     let both = gate(&server.uri()).others(Arc::new(Open));
     assert_eq!(
-        asked(&both, GateKind::ConfirmPromotion, "boss").await.unwrap(),
+        asked(&both, GateKind::ConfirmPromotion, "boss", None)
+            .await
+            .unwrap(),
         Answer::Approved
     );
 }
@@ -166,7 +148,7 @@ async fn a_server_that_cannot_be_asked_approves_nothing() {
     let uri = format!("http://{free}");
     let gate = gate(&uri);
     for kind in [GateKind::Rollback, GateKind::ConfirmPromotion] {
-        let error = asked(&gate, kind, "alerts").await.unwrap_err();
+        let error = asked(&gate, kind, "alerts", None).await.unwrap_err();
         assert!(matches!(error.fault, Fault::Transient { .. }), "{error:?}");
         assert!(error.source.to_string().contains(&uri), "{}", error.source);
     }
@@ -181,6 +163,7 @@ async fn it_keeps_the_contract_of_an_approver() {
             gate: &gate,
             revision: &v2(),
             phase: Phase::Progressing,
+            began: None,
             checks: Checks::default(),
             key: "v2/7",
         };
