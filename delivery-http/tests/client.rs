@@ -431,3 +431,15 @@ async fn a_secret_that_an_answer_repeats_is_blotted_out() {
     assert!(error.to_string().contains("Bearer [secret]"), "{error}");
     assert!(!format!("{error} {error:?}").contains("s3cret"));
 }
+
+#[tokio::test]
+async fn a_login_that_an_answer_repeats_as_its_header_had_it_is_blotted_out() {
+    let server = Receiver::start(|it| Says::status(403).body(it.headers["authorization"].as_str())).await;
+    let url = server.url("/").replace("http://", "http://user:s3cret@");
+    let endpoint = Endpoint::new("url", &url).unwrap();
+    let error = client().send(&Call::get(&endpoint)).await.unwrap_err();
+    assert!(
+        error.to_string().ends_with("answered 403: Basic [secret]"),
+        "{error}"
+    );
+}
