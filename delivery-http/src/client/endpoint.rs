@@ -79,6 +79,15 @@ impl Endpoint {
         self.url.path().trim_end_matches('/').ends_with(path)
     }
 
+    /// The same server as a proxy for everything.
+    pub(super) fn as_proxy(&self) -> reqwest::Result<reqwest::Proxy> {
+        let proxy = reqwest::Proxy::all(self.url.clone())?;
+        Ok(match &self.login {
+            Some((user, password)) => proxy.basic_auth(user, password.expose_secret()),
+            None => proxy,
+        })
+    }
+
     /// The secrets of the login: what its header says, which anybody can decode, and the password.
     pub(super) fn login_secrets(&self) -> Vec<SecretString> {
         let secrets = self.login.iter().flat_map(|(user, password)| {
