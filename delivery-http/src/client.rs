@@ -13,8 +13,9 @@
 //! | redirects | up to 10; a secret goes to another host never; from https to http never; a notification, and a metric's body, is not left behind in one (301 to 303) |
 //! | secrets | in no log, no error, no `Debug`; blotted out where an answer repeats one |
 //!
-//! Proxies from the environment (`HTTPS_PROXY`, `NO_PROXY` …) are used, unless addresses are refused or
-//! [`direct`](ClientBuilder::direct) is asked for: behind a proxy nobody here sees an address.
+//! Proxies from the environment (`HTTPS_PROXY`, `NO_PROXY` …) are used, unless there is [one](ClientBuilder::proxy) for
+//! this client, addresses are refused, or [`direct`](ClientBuilder::direct) is asked for: behind a proxy nobody here sees
+//! an address.
 
 mod address;
 mod attempt;
@@ -164,6 +165,7 @@ impl Rules {
 pub struct ClientBuilder {
     rules: Rules,
     direct: bool,
+    proxy: Option<Endpoint>,
     roots: Vec<reqwest::Certificate>,
 }
 
@@ -195,6 +197,16 @@ impl ClientBuilder {
         self
     }
 
+    /// This proxy is used for every call, whatever the environment says: `http://proxy.example.com:3128`, with user and
+    /// password if it wants them. `field` names it in errors.
+    ///
+    /// # Errors
+    /// [`Error::Unusable`]: the text does not repeat it.
+    pub fn proxy(mut self, field: &str, url: &str) -> Result<Self, Error> {
+        self.proxy = Some(Endpoint::new(field, url)?);
+        Ok(self)
+    }
+
     /// Trusts this certificate authority too, in PEM.
     ///
     /// # Errors
@@ -211,8 +223,22 @@ impl ClientBuilder {
     /// The client.
     ///
     /// # Errors
-    /// [`Error::Setup`]: TLS could not be set up, as on a machine without certificates.
+    /// [`Error::Setup`]: TLS could not be set up, as on a machine without certificates. [`Error::Unusable`]: a proxy where
+    /// none may be used.
     pub fn build(self) -> Result<Client, Error> {
+        let setup = |it: reqwest::Error| Error::Setup {
+            source: Cause::of(&it),
+        };
+        let is_direct = self.direct || self.rules.refuses_metadata;
+        let proxy = match &self.proxy {
+            Some(_) if is_direct => {
+                let found =
+                    "one for a client that is direct, or refuses addresses, which only a proxy would see";
+                return Err(Error::unusable("proxy", found, "one of the two"));
+            }
+            Some(proxy) => Some(proxy.as_proxy().map_err(setup)?),
+            None => None,
+        };
         let resolver = Resolver::new(self.rules.refuses_metadata);
         let base = || {
             let base = reqwest::Client::builder()
@@ -221,14 +247,11 @@ impl ClientBuilder {
                 .tls_certs_merge(self.roots.clone())
                 .dns_resolver(resolver.clone())
                 .user_agent(concat!("delivery-http/", env!("CARGO_PKG_VERSION")));
-            if self.direct || self.rules.refuses_metadata {
-                base.no_proxy()
-            } else {
-                base
+            match &proxy {
+                Some(proxy) => base.proxy(proxy.clone()),
+                None if is_direct => base.no_proxy(),
+                None => base,
             }
-        };
-        let setup = |it: reqwest::Error| Error::Setup {
-            source: Cause::of(&it),
         };
         Ok(Client(Arc::new(Pool {
             verifying: base().build().map_err(setup)?,

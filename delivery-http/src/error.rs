@@ -172,7 +172,7 @@ impl Error {
             } => Fault::Transient { after: *after },
             Self::TooMany { left } | Self::Resting { left, .. } => Fault::Transient { after: Some(*left) },
             Self::Receiver { source, .. } => source.fault(),
-            Self::Several { failed } => soonest(failed),
+            Self::Several { failed } => soonest(failed.iter().map(Self::fault)),
             Self::Unusable { .. }
             | Self::HostNotAllowed { .. }
             | Self::AddressRefused { .. }
@@ -184,6 +184,25 @@ impl Error {
             | Self::File { .. }
             | Self::TooLong { .. }
             | Self::Setup { .. } => Fault::Permanent,
+        }
+    }
+
+    /// Whether somebody who was told something does not take this one as it is, and never will.
+    pub(crate) const fn is_about_the_message(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused {
+                status: 400 | 413 | 415 | 422,
+                ..
+            }
+        )
+    }
+
+    /// How long the other side asks to be left alone.
+    pub(crate) fn asked_wait(&self) -> Option<Duration> {
+        match self.fault() {
+            Fault::Transient { after } => after,
+            Fault::Permanent => None,
         }
     }
 
@@ -233,15 +252,21 @@ impl Error {
 }
 
 /// When the first of them may succeed.
-fn soonest(failed: &[Error]) -> Fault {
-    let transient = |it: &Error| match it.fault() {
+pub(crate) fn soonest(faults: impl Iterator<Item = Fault>) -> Fault {
+    let transient = faults.filter_map(|it| match it {
         Fault::Transient { after } => Some(after),
         Fault::Permanent => None,
-    };
-    match failed.iter().filter_map(transient).min() {
+    });
+    match transient.min() {
         Some(after) => Fault::Transient { after },
         None => Fault::Permanent,
     }
+}
+
+/// An error and its causes, as one sentence.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |it| it.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// Several errors, each with its causes, as one sentence.
@@ -253,12 +278,7 @@ impl fmt::Display for Listed<'_> {
             if at > 0 {
                 f.write_str("; ")?;
             }
-            write!(f, "{error}")?;
-            let mut cause = std::error::Error::source(error);
-            while let Some(error) = cause {
-                write!(f, ": {error}")?;
-                cause = error.source();
-            }
+            f.write_str(&chain(error))?;
         }
         Ok(())
     }

@@ -3,9 +3,11 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use delivery_core::port::{Fault, Notifier, PortError};
+use delivery_core::port::{Notifier, PortError};
 use delivery_core::rollout::Notice;
 use futures::future::join_all;
+
+use crate::error::{chain, soonest};
 
 /// Tells several notifiers, all at the same time: webhooks and chats, say.
 ///
@@ -45,13 +47,8 @@ impl Notifier for FanOut<'_> {
             return failed.pop().map_or(Ok(()), Err);
         }
         let texts: Vec<String> = failed.iter().map(|it| chain(it)).collect();
-        let transient = |it: &PortError| match it.fault {
-            Fault::Transient { after } => Some(after),
-            Fault::Permanent => None,
-        };
-        let fault = failed.iter().filter_map(transient).min();
         Err(PortError {
-            fault: fault.map_or(Fault::Permanent, |after| Fault::Transient { after }),
+            fault: soonest(failed.iter().map(|it| it.fault)),
             doing: format!("sending notice {}", notice.id).into(),
             source: texts.join("; ").into(),
         })
@@ -62,10 +59,4 @@ impl fmt::Debug for FanOut<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("FanOut").field(&self.0.len()).finish()
     }
-}
-
-/// An error and its causes, as one sentence.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |it| it.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

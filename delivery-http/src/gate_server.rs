@@ -176,7 +176,8 @@ impl GateServerBuilder {
     /// and the like.
     ///
     /// # Errors
-    /// [`Error::Unusable`]: no such name, or a token of fewer than 16 characters.
+    /// [`Error::Unusable`]: no such name; a token of fewer than 16 characters, that no header can have, or that
+    /// somebody else has.
     pub fn token(mut self, who: &str, token: &SecretString) -> Result<Self, Error> {
         self.tokens.add(who, token)?;
         Ok(self)
@@ -192,7 +193,8 @@ impl GateServerBuilder {
     /// there. What a crash has left of a line that was never answered is removed.
     ///
     /// # Errors
-    /// [`Error::File`]: it cannot be read or created, another server has it, or it has a line that is no change.
+    /// [`Error::File`]: it cannot be read or created, another server has it, or it has something that is no change; it is
+    /// left as it is then.
     pub async fn open(self) -> Result<GateServer, Error> {
         let opening = tokio::task::spawn_blocking(move || Journal::open(self.file));
         let (journal, ledger) = opening.await.map_err(|it| Error::File {

@@ -38,6 +38,7 @@
 //! | payloads of `rollback` and `event` name `Progressing` while traffic goes back | the same: this engine's own phase is not shown |
 //! | no authentication | [`Authentication`] from a secret |
 //! | credentials in a URL go along when a server redirects | to the same host only |
+//! | follows a redirect from https to http | it is a refusal |
 //! | calls any address | an allow-list and a refusal of metadata addresses: [`ClientBuilder`](crate::ClientBuilder) |
 //!
 //! # Example

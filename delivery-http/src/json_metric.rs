@@ -36,6 +36,7 @@
 //! | two numbers or two counts, when [both](Asks::Both) are asked about | [`Sample::Pair`], [`Sample::Counts`] |
 //! | several values; any other text, array or object; no JSON | [`Nothing::Unusable`] |
 //!
+//! A path searches an answer once: a second `..`, and more than names and numbers behind the `$` of a filter, are refused.
 //! Nothing is never 0. An answer outside 200 to 299, or none, is an error, which a round counts as
 //! [`Nothing::Unreachable`].
 //!

@@ -416,6 +416,30 @@ async fn a_server_without_tls_is_no_trusted_connection() {
     assert!(matches!(error, Error::Tls { .. }), "{error:?}");
 }
 
+#[tokio::test]
+async fn a_client_may_have_a_proxy_of_its_own_with_a_login_that_is_not_shown() {
+    let proxy = Receiver::start(|_| Says::status(200)).await;
+    let url = proxy.url("/").replace("http://", "http://user:s3cret@");
+    let builder = Client::builder().proxy("proxy", &url).unwrap();
+    assert!(!format!("{builder:?}").contains("s3cret"));
+    let target = Endpoint::new("url", "http://hooks.test/it").unwrap();
+    builder.build().unwrap().send(&Call::get(&target)).await.unwrap();
+    let got = proxy.got().remove(0);
+    assert_eq!(got.path, "http://hooks.test/it");
+    assert_eq!(got.headers["proxy-authorization"], "Basic dXNlcjpzM2NyZXQ=");
+
+    let error = Client::builder().proxy("alerts.proxy", "socks").unwrap_err();
+    assert!(
+        error.to_string().starts_with("alerts.proxy: not a URL"),
+        "{error}"
+    );
+    let both = Client::builder()
+        .refuse_metadata_addresses()
+        .proxy("proxy", &url)
+        .unwrap();
+    assert!(matches!(both.build(), Err(Error::Unusable { .. })));
+}
+
 // Secrets
 
 #[tokio::test]
@@ -430,4 +454,16 @@ async fn a_secret_that_an_answer_repeats_is_blotted_out() {
     let error = client().send(&call).await.unwrap_err();
     assert!(error.to_string().contains("Bearer [secret]"), "{error}");
     assert!(!format!("{error} {error:?}").contains("s3cret"));
+}
+
+#[tokio::test]
+async fn a_login_that_an_answer_repeats_as_its_header_had_it_is_blotted_out() {
+    let server = Receiver::start(|it| Says::status(403).body(it.headers["authorization"].as_str())).await;
+    let url = server.url("/").replace("http://", "http://user:s3cret@");
+    let endpoint = Endpoint::new("url", &url).unwrap();
+    let error = client().send(&Call::get(&endpoint)).await.unwrap_err();
+    assert!(
+        error.to_string().ends_with("answered 403: Basic [secret]"),
+        "{error}"
+    );
 }

@@ -91,7 +91,7 @@ fn introduce(options: &Options, address: SocketAddr) {
         .token
         .first()
         .map_or_else(String::new, |(_, file)| file.display().to_string());
-    let curl = format!("curl -H \"Authorization: Bearer $(cat {file})\"");
+    let curl = format!("curl -H \"Authorization: Bearer $(cat '{file}')\"");
     let rollout = r#"-d '{"name":"web","namespace":"shop"}'"#;
     let text = format!(
         "gate server on http://{address}, changes in {}\n\

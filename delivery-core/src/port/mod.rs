@@ -6,9 +6,9 @@
 //! | [`StateStore`] | keeps the state of one rollout | `host::FileStore`, `host::MemoryStore`, `sim::World` |
 //! | [`Workload`] | the pods of primary and canary, and what should be rolled out | `sim::World`, example `local` |
 //! | [`TrafficRouter`] | moves traffic between primary and canary | `sim::World`, examples `local` and `custom-router` |
-//! | [`MetricSource`] | measures | `sim::World`, examples `local` and `custom-metric` |
-//! | [`Approver`] | answers gates | `sim::World`, [`Open`] |
-//! | [`Notifier`] | tells people | `sim::World`, [`Silent`] |
+//! | [`MetricSource`] | measures | `delivery_prom::Metrics`, `delivery_http::json_metric::JsonMetrics`, `sim::World`, examples `local` and `custom-metric` |
+//! | [`Approver`] | answers gates | `delivery_http::hook::Webhooks`, `delivery_prom::alerts::AlertGate`, `sim::World`, [`Open`] |
+//! | [`Notifier`] | tells people | `delivery_http::hook::Webhooks`, `delivery_http::notify::Notifications`, `sim::World`, [`Silent`] |
 //!
 //! Facts about the world are values: "there is no data", "nobody can tell" and "somebody else saved" are not errors. An
 //! error is a [`PortError`], and tells the one thing that a caller must know: whether trying again can help.

@@ -82,7 +82,7 @@ impl<'a> Call<'a> {
             to,
             headers: HeaderMap::new(),
             secret_headers: HeaderMap::new(),
-            secrets: to.login.iter().map(|(_, password)| password.clone()).collect(),
+            secrets: to.login_secrets(),
             body: None,
             limits: Limits::default(),
             verification: Verification::Verified,

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str};
 use reqwest::Url;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::Error;
 
@@ -77,6 +79,24 @@ impl Endpoint {
         self.url.path().trim_end_matches('/').ends_with(path)
     }
 
+    /// The same server as a proxy for everything.
+    pub(super) fn as_proxy(&self) -> reqwest::Result<reqwest::Proxy> {
+        let proxy = reqwest::Proxy::all(self.url.clone())?;
+        Ok(match &self.login {
+            Some((user, password)) => proxy.basic_auth(user, password.expose_secret()),
+            None => proxy,
+        })
+    }
+
+    /// The secrets of the login: what its header says, which anybody can decode, and the password.
+    pub(super) fn login_secrets(&self) -> Vec<SecretString> {
+        let secrets = self.login.iter().flat_map(|(user, password)| {
+            let encoded = STANDARD.encode(format!("{user}:{}", password.expose_secret()));
+            [encoded.into(), password.clone()]
+        });
+        secrets.collect()
+    }
+
     /// What may be a secret of the URL, as it is written and decoded: its path, the longer parts of that, and the longer
     /// values of the query.
     pub(crate) fn secrets(&self) -> Vec<SecretString> {
@@ -137,10 +157,13 @@ impl Allowed {
         };
         // What comes out of the parser is spelled as in the URLs that it is compared with.
         let url = Url::parse(&format!("https://{rest}/")).map_err(|_| unusable())?;
-        let bare = url.path() == "/" && url.username().is_empty() && url.query().is_none();
+        let bare = url.path() == "/"
+            && url.username().is_empty()
+            && url.query().is_none()
+            && url.fragment().is_none();
         match url.host_str() {
             Some(host) if bare && !rest.contains(['/', '*']) => Ok(Self {
-                host: host.to_owned(),
+                host: host.trim_end_matches('.').to_owned(),
                 below,
                 port: port_of(rest),
             }),
@@ -208,7 +231,6 @@ mod tests {
 
     #[test]
     fn a_login_in_a_url_is_decoded() {
-        use secrecy::ExposeSecret;
         let endpoint = Endpoint::new("url", "http://a%40b:p%25w@host/").unwrap();
         let (user, password) = endpoint.login.unwrap();
         assert_eq!((user.as_str(), password.expose_secret()), ("a@b", "p%w"));
@@ -220,6 +242,7 @@ mod tests {
         let table = [
             ("gate.example.com", "https://gate.example.com/x", true),
             ("gate.example.com", "http://GATE.example.com.:80/", true),
+            ("gate.example.com.", "https://gate.example.com/", true),
             ("gate.example.com", "https://gate.example.com.evil.test/", false),
             ("gate.example.com", "https://gate.example.com@evil.test/", false),
             ("*.example.com", "https://a.b.example.com/", true),
@@ -238,14 +261,21 @@ mod tests {
                 "{written} {url}"
             );
         }
-        for wrong in ["", "https://host", "host/path", "a.*.com", "user@host", "*"] {
+        for wrong in [
+            "",
+            "https://host",
+            "host/path",
+            "host#part",
+            "a.*.com",
+            "user@host",
+            "*",
+        ] {
             assert!(Allowed::new(wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
     fn what_may_be_a_secret_of_a_url_is_known() {
-        use secrecy::ExposeSecret;
         let secrets = |url: &str| -> Vec<String> {
             let secrets = Endpoint::new("url", url).unwrap().secrets();
             secrets.iter().map(|it| it.expose_secret().to_owned()).collect()

@@ -1,7 +1,7 @@
 //! The file: one change a line, each on disk before anybody is told.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::ledger::{Entry, Ledger};
@@ -18,6 +18,9 @@ pub(super) struct Journal {
 
 /// No change is longer.
 const LONGEST: usize = 4 * 1024;
+
+/// As much as is read of a line: enough to see that it is too long.
+const TOO_LONG: u64 = 4 * 1024 + 1;
 
 impl Journal {
     /// Opens or creates it, and reads what was changed.
@@ -54,12 +57,24 @@ impl Journal {
         let mut file = File::open(&self.path)?;
         file.seek(SeekFrom::Start(from))?;
         let mut text = String::new();
-        io::Read::read_to_string(&mut io::Read::take(file, self.length - from), &mut text)?;
+        file.take(self.length - from).read_to_string(&mut text)?;
         let all: Vec<&str> = text.split_inclusive('\n').collect();
         // The first may have been cut when it is not the file's.
         let skip = all.len().saturating_sub(lines).max(usize::from(from > 0));
         Ok(all.into_iter().skip(skip).collect())
     }
+}
+
+/// Whether it is nothing, or what a crash leaves of a line, which was never answered: its beginning, and zeros where the
+/// disk has only got the length.
+fn is_cut_off(line: &[u8]) -> bool {
+    const BEGINS: &[u8] = b"{\"at\":";
+    let written = line.iter().position(|it| *it == 0).unwrap_or(line.len());
+    let (written, zeros) = line.split_at(written);
+    let compared = written.len().min(BEGINS.len());
+    line.len() <= LONGEST
+        && written.get(..compared) == BEGINS.get(..compared)
+        && zeros.iter().all(|it| *it == 0)
 }
 
 fn read(path: &Path) -> io::Result<(File, Ledger, u64)> {
@@ -77,10 +92,16 @@ fn read(path: &Path) -> io::Result<(File, Ledger, u64)> {
     let (mut length, mut line) = (0, Vec::new());
     for number in 1_u64.. {
         line.clear();
-        let read = lines.read_until(b'\n', &mut line)?;
+        let read = lines.by_ref().take(TOO_LONG).read_until(b'\n', &mut line)?;
         if !line.ends_with(b"\n") {
-            // The end, or a line that was cut off and so never answered.
-            break;
+            if is_cut_off(&line) {
+                break;
+            }
+            // Somebody else's file, most likely: nothing of it is removed.
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("line {number} is no change, and not the beginning of one"),
+            ));
         }
         let entry: Entry = serde_json::from_slice(&line).map_err(|it| {
             io::Error::new(
@@ -176,6 +197,39 @@ mod tests {
         let cause = std::error::Error::source(&error).unwrap().to_string();
         assert!(cause.starts_with("line 2 is no change: "), "{cause}");
         assert_eq!(fs::read_to_string(folder.file()).unwrap(), text);
+    }
+
+    #[test]
+    fn somebody_elses_file_is_refused_and_left_as_it_is() {
+        let folder = Folder::new("not-ours");
+        for text in [
+            "0123456789abcdef",
+            "{\"tokens\":[]}",
+            "{\"at\":1\0\0x",
+            &"{\"at\":1".repeat(1_000),
+            &"x".repeat(1_000_000),
+        ] {
+            fs::write(folder.file(), text).unwrap();
+            let error = Journal::open(folder.file()).unwrap_err();
+            let cause = std::error::Error::source(&error).unwrap().to_string();
+            assert!(cause.starts_with("line 1 is no change"), "{cause}");
+            assert_eq!(fs::read_to_string(folder.file()).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn zeros_that_a_power_cut_has_left_are_no_change() {
+        let folder = Folder::new("zeros");
+        let (mut journal, _) = Journal::open(folder.file()).unwrap();
+        journal.append(&open("a")).unwrap();
+        drop(journal);
+        let text = fs::read_to_string(folder.file()).unwrap();
+        for left in ["\0\0\0", "{\"a\0\0", "{\"at\":1777\0"] {
+            fs::write(folder.file(), format!("{text}{left}")).unwrap();
+            let (_, ledger) = Journal::open(folder.file()).unwrap();
+            assert!(is_open(&ledger, "a"), "{left:?}");
+            assert_eq!(fs::read_to_string(folder.file()).unwrap(), text);
+        }
     }
 
     #[test]

@@ -27,6 +27,21 @@ impl Tokens {
                 "at least 16 characters that nobody can guess",
             ));
         }
+        let sent = token.expose_secret().trim_matches(' ');
+        if sent != token.expose_secret() || !sent.bytes().all(|it| matches!(it, b' '..=b'~')) {
+            return Err(Error::unusable(
+                format!("token of {who}"),
+                "a character that is lost in a header",
+                "visible ASCII characters, spaces only between them",
+            ));
+        }
+        if let Some(other) = self.owner(token.expose_secret()) {
+            return Err(Error::unusable(
+                format!("token of {who}"),
+                format!("the token of {other}"),
+                "a token of its own, so that the audit knows who it was",
+            ));
+        }
         self.0.push((who.to_owned(), hash(token.expose_secret())));
         Ok(())
     }
@@ -88,7 +103,24 @@ mod tests {
             error.to_string(),
             "token of carol: 6 characters; expected at least 16 characters that nobody can guess"
         );
-        assert!(tokens.add("no name", &"0123456789abcdef".into()).is_err());
+        assert!(tokens.add("no name", &"another0123456789".into()).is_err());
         assert_eq!(format!("{tokens:?}"), r#"{"alice", "bob"}"#);
+    }
+
+    #[test]
+    fn a_token_that_nobody_could_send_or_that_is_somebody_elses_is_refused() {
+        for (token, found) in [
+            ("another0123456789\n", "a character that is lost in a header"),
+            (" another0123456789", "a character that is lost in a header"),
+            ("änother0123456789", "a character that is lost in a header"),
+            ("0123456789abcdef", "the token of alice"),
+        ] {
+            let error = tokens().add("carol", &token.into()).unwrap_err().to_string();
+            assert!(
+                error.starts_with(&format!("token of carol: {found}; ")),
+                "{error}"
+            );
+            assert!(!error.contains("0123456789"), "{error}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use async_trait::async_trait;
-use delivery_core::port::{Fault, Notifier, PortError};
+use delivery_core::port::{Notifier, PortError};
 use delivery_core::rollout::{Notice, Phase, Reason, Severity};
 use futures::future::join_all;
 
@@ -74,17 +74,11 @@ impl Webhooks {
                 Ok(())
             }
             Err(error) => {
-                if let Error::Refused {
-                    status: 400 | 413 | 415 | 422,
-                    ..
-                } = error
-                {
+                if error.is_about_the_message() {
+                    locked(&told.pace, Pace::worked);
                     locked(&told.done, |it| it.add(notice));
                 } else {
-                    let after = match error.fault() {
-                        Fault::Transient { after } => after,
-                        Fault::Permanent => None,
-                    };
+                    let after = error.asked_wait();
                     locked(&told.pace, |it| {
                         it.failed(Instant::now(), after, &error.to_string())
                     });

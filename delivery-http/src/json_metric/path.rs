@@ -19,7 +19,8 @@ impl Path {
     /// `{$.a}` and `{.a}` are `$.a`.
     ///
     /// # Errors
-    /// [`Error::Unusable`]; the text names the position.
+    /// [`Error::Unusable`]; the text names the position. Also for a path with which an answer of some kilobytes could keep
+    /// a processor busy for minutes.
     pub(super) fn parse(field: &str, written: &str) -> Result<Self, Error> {
         let bare = written.trim();
         let path = match bare.strip_prefix('{').and_then(|it| it.strip_suffix('}')) {
@@ -27,13 +28,19 @@ impl Path {
             Some(inner) => inner.trim().to_owned(),
             None => bare.to_owned(),
         };
-        parse_json_path(&path).map(Self).map_err(|error| {
+        let parsed = parse_json_path(&path).map_err(|error| {
             let found = match column(&error) {
                 Some(column) => format!("`{path}`, wrong from column {column} on"),
                 None => format!("`{path}` ({error})"),
             };
             Error::unusable(field, found, "a JSONPath (RFC 9535) such as $.data[0].value")
-        })
+        })?;
+        if let Some(column) = second_search(&path) {
+            let found = format!("`{path}`, which searches the answer again and again at column {column}");
+            let expected = "at most one `..`, and in a filter `$` with names and numbers only";
+            return Err(Error::unusable(field, found, expected));
+        }
+        Ok(Self(parsed))
     }
 
     /// The value at which it points.
@@ -56,6 +63,37 @@ impl Path {
     }
 }
 
+/// The column at which a path begins to look at everything once more for each thing that it has found: a second `..`, and
+/// more than a name or a number behind the `$` of a filter. It is a path already.
+fn second_search(path: &str) -> Option<usize> {
+    let (mut quote, mut escaped, mut before) = (None, false, ' ');
+    let (mut depth, mut searches, mut in_root) = (0_usize, 0_usize, false);
+    for (column, it) in (1..).zip(path.chars()) {
+        match (quote, it) {
+            (Some(_), _) if escaped => escaped = false,
+            (Some(_), '\\') => escaped = true,
+            (Some(end), _) if end == it => quote = None,
+            (None, '\'' | '"') => quote = Some(it),
+            (None, '[') => depth = depth.saturating_add(1),
+            (None, ']') => {
+                depth = depth.saturating_sub(1);
+                in_root &= depth > 0;
+            }
+            (None, '$') => in_root = column > 1,
+            (None, '*' | ':' | '?') if in_root => return Some(column),
+            (None, '.') if before == '.' => {
+                searches = searches.saturating_add(1);
+                if in_root || searches > 1 {
+                    return Some(column.saturating_sub(1));
+                }
+            }
+            (Some(_) | None, _) => {}
+        }
+        before = it;
+    }
+    None
+}
+
 fn column(error: &JsonPathError) -> Option<usize> {
     let JsonPathError::PestError(error) = error else {
         return None;
@@ -70,6 +108,31 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_path_that_searches_again_and_again_is_refused_at_its_column() {
+        for (path, column) in [
+            ("$..a", None),
+            ("$..a[?@.b == $.c].d[*]", None),
+            ("$[?@..a]", None),
+            ("$['..']..a['..']", None),
+            (r#"$["a\"..b"]..c"#, None),
+            ("$[1:3].*", None),
+            ("$..a..b", Some(5)),
+            ("{.a..b..c}", Some(7)),
+            ("$..[?@..a]", Some(7)),
+            ("$[?$..a]", Some(5)),
+            ("$[?$[*].a]", Some(6)),
+            ("$[?count($.a[?@.b]) > 1]", Some(14)),
+        ] {
+            let error = Path::parse("jsonPath", path).err().map(|it| it.to_string());
+            let says = column.map(|it: usize| format!("again and again at column {it}; "));
+            match (&error, &says) {
+                (Some(error), Some(says)) => assert!(error.contains(says), "{error}"),
+                _ => assert_eq!(error, says, "{path}"),
+            }
+        }
+    }
 
     #[test]
     fn a_path_points_at_one_value() {

@@ -146,7 +146,13 @@ fn number(value: &Value) -> Result<f64, Nothing> {
         Value::Null => return Err(Nothing::NoData),
         Value::Bool(yes) => f64::from(u8::from(*yes)),
         Value::Number(number) => number.as_f64().ok_or_else(|| Nothing::Unusable(kind(value)))?,
-        Value::String(text) => text.trim().parse().map_err(|_| Nothing::Unusable(kind(value)))?,
+        Value::String(text) => text
+            .trim()
+            .parse()
+            .ok()
+            // Digits that a double has no room for are not infinity, as little as in a JSON number.
+            .filter(|it: &f64| it.is_finite() || !text.contains(|it: char| it.is_ascii_digit()))
+            .ok_or_else(|| Nothing::Unusable(kind(value)))?,
         Value::Array(_) | Value::Object(_) => return Err(Nothing::Unusable(kind(value))),
     };
     if number.is_nan() {
@@ -330,6 +336,8 @@ mod tests {
             (json!(""), "an empty text"),
             (json!("n/a"), "a text that is no number: n/a"),
             (json!("0x10"), "a text that is no number: 0x10"),
+            (json!("1e999"), "a text that is no number: 1e999"),
+            (json!("-1e999"), "a text that is no number: -1e999"),
             (json!("1,5"), "a text that is no number: 1,5"),
             (json!([1]), "an array of 1"),
             (

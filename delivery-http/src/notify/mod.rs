@@ -38,8 +38,8 @@
 //! exist.
 //!
 //! # What a receiver can count on
-//! - It gets a notice at least once, unless it refuses it, or the outbox overflows while it is down. A repeat after a crash has the same `Idempotency-Key` header, the same `key`, or the
-//!   same CloudEvents `id`; as long as the process lives, there are no repeats: the other receivers of a notice do not get
+//! - It gets a notice at least once, unless it refuses it, or the outbox overflows while it is down. A repeat after a
+//!   crash has the same `Idempotency-Key` header, the same `key`, or the same CloudEvents `id`; as long as the process lives, there are no repeats: the other receivers of a notice do not get
 //!   it again because one has failed.
 //! - No more messages than its [`Rate`]. What is too much comes later; errors are not held back.
 //! - Texts in one line, shortened to what it allows, with nothing in them that it would obey: a gate that answers
@@ -153,8 +153,8 @@ pub struct Sender {
     pub hears: Hears,
     /// How many messages it gets, unless [`Receiver::rate`] says otherwise. None: as many as there are.
     pub rate: Option<Rate>,
-    /// What is sent for a message, one body after the other; nothing where it means nothing to the receiver. Pure: the
-    /// same for the same message.
+    /// What is sent for a message, one body after the other, each with an `Idempotency-Key` of its own; nothing where it
+    /// means nothing to the receiver. Pure: the same for the same message.
     pub bodies: fn(&Message<'_>, &Settings) -> Vec<Value>,
     /// Why an answer with a status of 200 to 299 is a refusal after all, judged by its body; shown without secrets, in one
     /// short line.

@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use delivery_core::port::Fault;
 use delivery_core::rollout::{Notice, Severity};
 use reqwest::header::{HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
@@ -198,8 +197,13 @@ impl Receiver {
             .pace()
             .admit(Instant::now(), self.rate, message.notice.severity);
         admitted.map_err(|wait| Refusal::NotNow(wait.into()))?;
-        for body in bodies {
-            if let Err(error) = self.post(client, message, &body).await {
+        for (number, body) in (1_u64..).zip(bodies) {
+            // Whoever suppresses repeats by the key must not take one body of a notice for a repeat of another.
+            let key = match number {
+                1 => message.key(),
+                more => format!("{}/{more}", message.key()),
+            };
+            if let Err(error) = self.post(client, &key, &body).await {
                 return Err(self.refused(error));
             }
         }
@@ -207,14 +211,14 @@ impl Receiver {
         Ok(())
     }
 
-    async fn post(&self, client: &Client, message: &Message<'_>, body: &Value) -> Result<(), Error> {
+    async fn post(&self, client: &Client, key: &str, body: &Value) -> Result<(), Error> {
         let mut call = Call::post(&self.endpoint)
             .body(self.sender.content_type, body.to_string().into_bytes())
             .limits(Limits::new(self.timeout, 0))
             .hide(&self.secrets)
             .whole();
         // A name may have characters that no header has; the bodies of programs have the key too.
-        if let Ok(key) = HeaderValue::from_str(&message.key()) {
+        if let Ok(key) = HeaderValue::from_str(key) {
             call = call.header(HeaderName::from_static("idempotency-key"), key);
         }
         if let Some(token) = &self.token {
@@ -232,19 +236,13 @@ impl Receiver {
 
     fn refused(&self, error: Error) -> Refusal {
         match error {
-            Error::Refused {
-                status: 400 | 413 | 415 | 422,
-                ..
-            } => {
+            error if error.is_about_the_message() => {
                 self.pace().worked();
                 Refusal::Message(error)
             }
             error => {
-                let after = match error.fault() {
-                    Fault::Transient { after } => after,
-                    Fault::Permanent => None,
-                };
-                self.pace().failed(Instant::now(), after, &error.to_string());
+                self.pace()
+                    .failed(Instant::now(), error.asked_wait(), &error.to_string());
                 Refusal::NotNow(error)
             }
         }

@@ -107,6 +107,24 @@ async fn what_is_told_again_after_a_crash_is_the_same_to_the_byte() {
 }
 
 #[tokio::test]
+async fn two_bodies_of_a_notice_are_not_taken_for_repeats_of_each_other() {
+    const TWICE: Sender = Sender {
+        name: "twice",
+        bodies: |_, _| vec![json!(1), json!(2)],
+        ..Sender::CHAT
+    };
+    let inbox = Inbox::open().await;
+    for _process in 0..2 {
+        let twice = Receiver::new(&TWICE, &inbox.url.as_str().into()).unwrap();
+        telling([twice]).send(&promoted(7)).await.unwrap();
+    }
+    let got = inbox.got();
+    let keys: Vec<&str> = got.iter().map(|it| it.header("idempotency-key")).collect();
+    let (first, second) = ("shop/web/1777000007000/7", "shop/web/1777000007000/7/2");
+    assert_eq!(keys, [first, second, first, second]);
+}
+
+#[tokio::test]
 async fn a_sender_of_ones_own_tells_a_real_server() {
     const NTFY: Sender = Sender {
         name: "ntfy",
