@@ -1,0 +1,194 @@
+//! Flagger's providers: what users write in `spec.provider`, what each can do, and what a Canary must name for it.
+
+use std::fmt;
+
+use delivery_core::Weight;
+use delivery_core::plan::Capabilities;
+
+/// One provider: a row of [`PROVIDERS`].
+#[derive(Clone, Copy, Debug)]
+pub struct Provider {
+    /// What users write in `spec.provider`.
+    pub names: &'static [&'static str],
+    /// What it can do with traffic.
+    pub traffic: Traffic,
+    /// Whether it can route requests that match a rule.
+    pub matching: bool,
+    /// When it can copy requests to the canary.
+    pub mirror: Mirror,
+    /// Whether it can keep a user on one side by a cookie.
+    pub sticky: bool,
+    /// What a Canary must name beside its target.
+    pub needs: Option<Needs>,
+}
+
+/// What a provider can do with traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Traffic {
+    /// It splits it, in steps of one percent.
+    Split,
+    /// All of it goes to one side.
+    Switch,
+}
+
+/// When a provider can copy requests to the canary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mirror {
+    /// Never.
+    Never,
+    /// All requests, and only while no weight moves: in a blue-green rollout.
+    WithoutWeights,
+    /// Any share of them, at any time.
+    Share,
+}
+
+/// What a Canary must name for a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// `spec.ingressRef`.
+    Ingress,
+    /// `spec.routeRef`.
+    Route,
+    /// `spec.service.gatewayRefs`.
+    Gateway,
+}
+
+/// Splits traffic, and nothing more: what most rows below begin with.
+const SPLITS: Provider = Provider {
+    names: &[],
+    traffic: Traffic::Split,
+    matching: false,
+    mirror: Mirror::Never,
+    sticky: false,
+    needs: None,
+};
+
+/// Every provider that Flagger 1.44 has (reference: its `pkg/router/factory.go` and the routers beside it).
+pub const PROVIDERS: &[Provider] = &[
+    Provider {
+        names: &["apisix"],
+        needs: Some(Needs::Route),
+        ..SPLITS
+    },
+    Provider {
+        names: &["appmesh", "appmesh:v1beta2"],
+        matching: true,
+        ..SPLITS
+    },
+    Provider {
+        names: &["contour"],
+        matching: true,
+        ..SPLITS
+    },
+    Provider {
+        names: &["gatewayapi:v1", "gatewayapi:v1beta1"],
+        matching: true,
+        mirror: Mirror::WithoutWeights,
+        sticky: true,
+        needs: Some(Needs::Gateway),
+        ..SPLITS
+    },
+    Provider {
+        names: &["gloo"],
+        matching: true,
+        ..SPLITS
+    },
+    Provider {
+        names: &["istio"],
+        matching: true,
+        mirror: Mirror::Share,
+        sticky: true,
+        ..SPLITS
+    },
+    Provider {
+        names: &["knative"],
+        ..SPLITS
+    },
+    Provider {
+        names: &["kubernetes"],
+        traffic: Traffic::Switch,
+        ..SPLITS
+    },
+    Provider {
+        names: &["kuma"],
+        ..SPLITS
+    },
+    Provider {
+        names: &["linkerd", "osm", "smi:v1alpha1", "smi:v1alpha2", "smi:v1alpha3"],
+        ..SPLITS
+    },
+    Provider {
+        names: &["nginx"],
+        matching: true,
+        needs: Some(Needs::Ingress),
+        ..SPLITS
+    },
+    Provider {
+        names: &["skipper"],
+        needs: Some(Needs::Ingress),
+        ..SPLITS
+    },
+    Provider {
+        names: &["traefik"],
+        ..SPLITS
+    },
+];
+
+/// A name that no provider has.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no provider has the name {name:?} (expected one of {known})", known = Known)]
+pub struct UnknownProvider {
+    /// The name.
+    pub name: String,
+}
+
+struct Known;
+
+impl fmt::Display for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = PROVIDERS.iter().flat_map(|provider| provider.names);
+        for (at, name) in names.enumerate() {
+            write!(f, "{}{name}", if at == 0 { "" } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
+impl Provider {
+    /// Can do all of it, and needs nothing.
+    pub(crate) const EVERYTHING: Self = Self {
+        matching: true,
+        mirror: Mirror::Share,
+        sticky: true,
+        ..SPLITS
+    };
+
+    /// The provider of that name.
+    ///
+    /// # Errors
+    /// [`UnknownProvider`], which lists the known ones. Flagger takes Istio then, with a line in its log.
+    pub fn named(name: &str) -> Result<&'static Self, UnknownProvider> {
+        let found = PROVIDERS.iter().find(|provider| provider.names.contains(&name));
+        found.ok_or_else(|| UnknownProvider { name: name.into() })
+    }
+
+    /// What its routes can do in a rollout that moves weights, or in one that does not.
+    pub fn capabilities(&self, moves_weights: bool) -> Capabilities {
+        let granularity = match self.traffic {
+            Traffic::Split => Weight::percent(1).unwrap_or(Weight::WHOLE),
+            Traffic::Switch => Weight::ZERO,
+        };
+        let mirror = match self.mirror {
+            Mirror::Never => false,
+            Mirror::WithoutWeights => !moves_weights,
+            Mirror::Share => true,
+        };
+        Capabilities {
+            granularity,
+            mirror,
+            mirror_share: self.mirror == Mirror::Share,
+            matching: self.matching,
+            sticky: self.sticky,
+        }
+    }
+}
