@@ -39,38 +39,68 @@ enum Difference {
     Laxer(String),
 }
 
-fn differences(path: &str, flagger: &Value, ours: &Value, found: &mut BTreeSet<Difference>) {
-    let open = |schema: &Value| schema["x-kubernetes-preserve-unknown-fields"] == true;
-    let kind = |schema: &Value| schema["type"].as_str().unwrap_or("any").to_owned();
+type Found = BTreeSet<Difference>;
+
+fn stricter(found: &mut Found, text: String) {
+    found.insert(Difference::Stricter(text));
+}
+
+fn laxer(found: &mut Found, text: String) {
+    found.insert(Difference::Laxer(text));
+}
+
+fn is_open(schema: &Value) -> bool {
+    schema["x-kubernetes-preserve-unknown-fields"] == true
+}
+
+fn kind(schema: &Value) -> &str {
+    schema["type"].as_str().unwrap_or("any")
+}
+
+/// Everything in which ours differs from Flagger's, from this path on.
+fn differences(path: &str, flagger: &Value, ours: &Value, found: &mut Found) {
     let (theirs, own) = (kind(flagger), kind(ours));
     // Every whole number is a number.
     if theirs != own && own != "any" && !(theirs == "integer" && own == "number") {
-        found.insert(Difference::Stricter(format!("{path}: {theirs}, here {own}")));
+        stricter(found, format!("{path}: {theirs}, here {own}"));
     }
-    if let Some(names) = ours["enum"].as_array() {
-        let known = flagger["enum"].as_array();
-        for name in known.into_iter().flatten().filter(|name| !names.contains(name)) {
-            found.insert(Difference::Stricter(format!("{path}: {name} is not allowed")));
-        }
-        match known {
-            None => {
-                found.insert(Difference::Stricter(format!(
-                    "{path}: any text, here a fixed set"
-                )));
-            }
-            Some(known) => {
-                for name in names
-                    .iter()
-                    .filter(|name| !known.contains(name) && !name.is_null())
-                {
-                    found.insert(Difference::Laxer(format!("{path}: {name} is allowed")));
-                }
-            }
-        }
-    } else if flagger["enum"].is_array() {
-        found.insert(Difference::Laxer(format!("{path}: a fixed set, here any text")));
+    compare_names(path, flagger, ours, found);
+    compare_bounds(path, flagger, ours, found);
+    if theirs == "object" {
+        compare_required(path, flagger, ours, found);
     }
-    for bound in [
+    compare_fields(path, flagger, ours, found);
+    for inside in ["items", "additionalProperties"] {
+        match (flagger.get(inside), ours.get(inside)) {
+            (Some(theirs), Some(own)) => differences(&format!("{path}[]"), theirs, own, found),
+            (Some(_), None) if !is_open(ours) => stricter(found, format!("{path}[]: is taken out")),
+            (Some(_) | None, _) => {}
+        }
+    }
+}
+
+/// The fixed sets of names.
+fn compare_names(path: &str, flagger: &Value, ours: &Value, found: &mut Found) {
+    match (flagger["enum"].as_array(), ours["enum"].as_array()) {
+        (None, None) => {}
+        (None, Some(_)) => stricter(found, format!("{path}: any text, here a fixed set")),
+        (Some(_), None) => laxer(found, format!("{path}: a fixed set, here any text")),
+        (Some(theirs), Some(own)) => {
+            for name in theirs.iter().filter(|name| !own.contains(name)) {
+                stricter(found, format!("{path}: {name} is not allowed"));
+            }
+            for name in own
+                .iter()
+                .filter(|name| !theirs.contains(name) && !name.is_null())
+            {
+                laxer(found, format!("{path}: {name} is allowed"));
+            }
+        }
+    }
+}
+
+fn compare_bounds(path: &str, flagger: &Value, ours: &Value, found: &mut Found) {
+    const BOUNDS: [&str; 9] = [
         "pattern",
         "minimum",
         "maximum",
@@ -78,29 +108,21 @@ fn differences(path: &str, flagger: &Value, ours: &Value, found: &mut BTreeSet<D
         "maxLength",
         "minItems",
         "maxItems",
-        "format",
         "oneOf",
         "anyOf",
-    ] {
+    ];
+    for bound in BOUNDS {
         match (flagger.get(bound), ours.get(bound)) {
             (None, None) => {}
             (Some(theirs), Some(own))
                 if theirs == own || theirs.is_number() && theirs.as_f64() == own.as_f64() => {}
-            // One way more.
             (Some(Value::Array(theirs)), Some(Value::Array(own)))
                 if theirs.iter().all(|way| own.contains(way)) =>
             {
-                found.insert(Difference::Laxer(format!(
-                    "{path}: {bound} with {} ways more",
-                    own.len() - theirs.len()
-                )));
-            }
-            // A format that the API server does not know means nothing.
-            (theirs, own) if bound == "format" => {
-                let checked = |format: Option<&Value>| format.is_some_and(|it| it == "date-time");
-                if checked(own) && !checked(theirs) {
-                    found.insert(Difference::Stricter(format!("{path}: {bound} {own:?}")));
-                }
+                laxer(
+                    found,
+                    format!("{path}: {bound} with {} ways more", own.len() - theirs.len()),
+                );
             }
             (Some(theirs), None) => {
                 let theirs = if theirs.is_array() {
@@ -108,59 +130,49 @@ fn differences(path: &str, flagger: &Value, ours: &Value, found: &mut BTreeSet<D
                 } else {
                     format!(" {theirs}")
                 };
-                found.insert(Difference::Laxer(format!("{path}: no {bound}{theirs}")));
+                laxer(found, format!("{path}: no {bound}{theirs}"));
             }
-            (theirs, Some(own)) => {
-                found.insert(Difference::Stricter(format!(
-                    "{path}: {bound} {own}, Flagger's {theirs:?}"
-                )));
-            }
+            (theirs, Some(own)) => stricter(found, format!("{path}: {bound} {own}, Flagger's {theirs:?}")),
         }
     }
+    // Of the formats, this is one that the API server checks.
+    let date = |schema: &Value| schema["format"] == "date-time";
+    if date(ours) && !date(flagger) {
+        stricter(found, format!("{path}: a date"));
+    }
+}
+
+fn compare_required(path: &str, flagger: &Value, ours: &Value, found: &mut Found) {
     let required = |schema: &Value| -> BTreeSet<String> {
         let names = schema["required"].as_array().into_iter().flatten();
         names
             .filter_map(|name| name.as_str().map(str::to_owned))
             .collect()
     };
-    // A list has no fields that could be missing.
-    if theirs == "object" {
-        let (theirs, own) = (required(flagger), required(ours));
-        found.extend(
-            own.difference(&theirs)
-                .map(|name| Difference::Stricter(format!("{path}.{name}: required"))),
-        );
-        found.extend(
-            theirs
-                .difference(&own)
-                .map(|name| Difference::Laxer(format!("{path}.{name}: not required"))),
-        );
+    let (theirs, own) = (required(flagger), required(ours));
+    for name in own.difference(&theirs) {
+        stricter(found, format!("{path}.{name}: required"));
     }
+    for name in theirs.difference(&own) {
+        laxer(found, format!("{path}.{name}: not required"));
+    }
+}
+
+fn compare_fields(path: &str, flagger: &Value, ours: &Value, found: &mut Found) {
     let none = Map::new();
-    let fields = |schema: &Value| schema["properties"].as_object().unwrap_or(&none).clone();
-    let (theirs, own) = (fields(flagger), fields(ours));
+    let theirs = flagger["properties"].as_object().unwrap_or(&none);
+    let own = ours["properties"].as_object().unwrap_or(&none);
     // The API server keeps these of every object.
     let kept = |name: &str| !path.contains('.') && ["apiVersion", "kind", "metadata"].contains(&name);
     for (name, theirs) in theirs.iter().filter(|(name, _)| !kept(name)) {
         match own.get(name) {
             Some(own) => differences(&format!("{path}.{name}"), theirs, own, found),
-            None if open(ours) => {}
-            None => {
-                found.insert(Difference::Stricter(format!("{path}.{name}: is taken out")));
-            }
+            None if is_open(ours) => {}
+            None => stricter(found, format!("{path}.{name}: is taken out")),
         }
     }
     for name in own.keys().filter(|name| !theirs.contains_key(*name)) {
-        found.insert(Difference::Laxer(format!("{path}.{name}: is kept")));
-    }
-    for inside in ["items", "additionalProperties"] {
-        match (flagger.get(inside), ours.get(inside)) {
-            (Some(theirs), Some(own)) => differences(&format!("{path}[]"), theirs, own, found),
-            (Some(_), None) if !open(ours) => {
-                found.insert(Difference::Stricter(format!("{path}[]: is taken out")));
-            }
-            (Some(_) | None, _) => {}
-        }
+        laxer(found, format!("{path}.{name}: is kept"));
     }
 }
 
