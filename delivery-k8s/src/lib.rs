@@ -1,4 +1,4 @@
-//! Progressive delivery on Kubernetes: Flagger's objects, compiled to plans of `delivery-core`.
+//! Progressive delivery on Kubernetes: Flagger's objects, compiled to plans of `delivery-core`, and the routes that carry them out.
 //!
 //! ```
 //! use delivery_k8s::api::{Canary, read};
@@ -28,3 +28,4 @@
 pub mod api;
 pub mod compile;
 pub mod provider;
+pub mod router;

@@ -472,6 +472,36 @@ pub struct SessionAffinity {
     pub secure: Option<bool>,
 }
 
+impl SessionAffinity {
+    /// The attributes of the cookie as `Set-Cookie` has them (RFC 6265, section 4.1), in Flagger's order.
+    pub fn attributes(&self) -> String {
+        let mut text = format!("Max-Age={}", self.max_age.unwrap_or(86_400.0));
+        let mut add = |attribute: String| {
+            text.push_str("; ");
+            text.push_str(&attribute);
+        };
+        if let Some(domain) = &self.domain {
+            add(format!("Domain={domain}"));
+        }
+        if self.http_only == Some(true) {
+            add("HttpOnly".into());
+        }
+        if self.partitioned == Some(true) {
+            add("Partitioned".into());
+        }
+        if let Some(path) = &self.path {
+            add(format!("Path={path}"));
+        }
+        if let Some(same_site) = &self.same_site {
+            add(format!("SameSite={same_site}"));
+        }
+        if self.secure == Some(true) {
+            add("Secure".into());
+        }
+        text
+    }
+}
+
 /// How far a rollout went: Flagger's fields, with their meaning.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

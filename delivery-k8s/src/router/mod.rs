@@ -1,0 +1,73 @@
+//! Routers: the objects that divide the requests between primary and canary.
+//!
+//! A router is a row of [`ROUTERS`]: which providers it serves, which kinds of objects it writes, what these objects look
+//! like for a [`Routing`], and how the requests are divided according to objects that are there. All of it is pure; what
+//! reads and writes the cluster is the same for all of them. A new one is a file beside this one and a line in the table.
+//!
+//! The objects are those that the running Flagger 1.44 wrote (`tests/flagger_objects.rs` compares them all), but for:
+//!
+//! | here | Flagger | why |
+//! |---|---|---|
+//! | in an A/B test by Istio, the route of all other users gives the primary 100 at all times | 0 while the test runs | a destination of weight 0 reads as if it got nothing, and it is the only one |
+//! | no route makes browsers forget the cookie of a run that is over | it stays until the next run | the cookie's value names a revision: it keeps nobody on a later one |
+//! | Skipper's second Ingress says the same whenever the primary has everything | another predicate after the first run | one state of the world has one form |
+
+mod apisix;
+mod contour;
+mod gateway;
+mod gloo;
+mod istio;
+mod nginx;
+mod object;
+mod service;
+mod skipper;
+mod smi;
+mod traefik;
+
+use delivery_core::port::{Routing, Traffic};
+use serde_json::Value;
+
+pub use self::object::{Kind, Objects, Pods, Subject, Unroutable};
+pub use self::service::services;
+
+/// How one kind of data plane divides requests.
+#[derive(Clone, Copy, Debug)]
+pub struct Router {
+    /// The providers that use it.
+    pub providers: &'static [&'static str],
+    /// The kinds of objects that it writes.
+    pub writes: &'static [Kind],
+    /// The objects as they should be. Each is whole: what is not in it should not be there.
+    pub objects: fn(&Subject<'_>, &Routing) -> Result<Vec<Value>, Unroutable>,
+    /// How requests are divided according to the objects that are there; none when they do not tell.
+    pub observe: fn(&Subject<'_>, &Objects) -> Option<Traffic>,
+}
+
+/// Every router. Providers of Flagger that are not here yet have no router yet.
+pub const ROUTERS: &[&Router] = &[
+    &apisix::APISIX_ROUTE,
+    &contour::HTTP_PROXY,
+    &gateway::HTTP_ROUTE,
+    &gloo::ROUTE_TABLE,
+    &istio::VIRTUAL_SERVICE,
+    &nginx::CANARY_INGRESS,
+    &service::SERVICE,
+    &skipper::WEIGHTED_INGRESS,
+    &smi::TRAFFIC_SPLIT_1,
+    &smi::TRAFFIC_SPLIT_2,
+    &smi::TRAFFIC_SPLIT_3,
+    &traefik::TRAEFIK_SERVICE,
+];
+
+impl Router {
+    /// The router of a provider, where there is one.
+    pub fn of(provider: &str) -> Option<&'static Self> {
+        ROUTERS
+            .iter()
+            .copied()
+            .find(|router| router.providers.contains(&provider))
+    }
+}
+
+#[cfg(test)]
+mod tests;
