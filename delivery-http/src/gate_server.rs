@@ -25,8 +25,19 @@
 //! - A change that was answered with 2xx survives `kill -9` and a power cut; one that was not is there whole or not at all.
 //! - One that changes nothing is answered alike, and not written.
 //! - Two servers on one file are refused.
-//! - Tokens are compared in constant time, and only their hashes are kept. Without any, nobody changes anything.
-//! - At most 1 024 connections; heads within 10 s, bodies up to 64 KiB within 10 s; names of Kubernetes objects and the like. Anything else is refused with a reason.
+//! - Tokens are compared in constant time, and only their hashes are kept. Without any, nobody changes anything. More than
+//!   one `Authorization` header is refused.
+//! - Nobody without a token can keep out others. There are at most 1 024 connections, of which 896 have not shown a token
+//!   and 128 have; when there is no place, or no file handle, whoever has waited longest for an answer makes room. A head
+//!   has at most 16 KiB and comes within 10 s, a body has at most 64 KiB and comes within 10 s, and 10 s after the other
+//!   side has stopped reading an answer its connection ends. A connection lasts 5 minutes and carries 1 000 requests.
+//! - The file stays short. It has at most 10 000 lines beside twice those that are needed: two for each command that waits
+//!   or is remembered, one for each gate that is open, and the latest 1 000 changes. With a hundred gates that is below
+//!   2 MiB. At most 10 000 gates are open at the same time, 10 000 commands wait (32 of one rollout), and 10 000 are
+//!   remembered after they were carried out (256 of one rollout), so it is never longer than 64 MiB. When there are more
+//!   lines, a new file takes its place in one step, whenever the process is killed; for that, the server must be allowed to
+//!   create files in its folder, or else the file goes on growing and a warning says so.
+//! - Names are those of Kubernetes objects and the like. Anything else is refused with a reason.
 //!
 //! It speaks plain HTTP: listen on loopback, or behind something that encrypts.
 //!
@@ -48,6 +59,7 @@
 mod journal;
 mod ledger;
 mod name;
+mod places;
 mod remote;
 mod routes;
 mod serve;
@@ -56,7 +68,7 @@ mod token;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
 
@@ -107,12 +119,17 @@ impl GateServer {
 
     /// Answers requests until `stop`, and then until those under way are answered, at most 15 s.
     pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()> + Send) {
-        serve::serve(listener, self.router(), stop).await;
+        serve::serve(listener, self, stop).await;
     }
 
     fn read<T>(&self, f: impl FnOnce(&Ledger) -> T) -> T {
         // It is changed in one go.
         f(&self.0.ledger.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Only whoever has the journal does this.
+    fn write(&self, f: impl FnOnce(&mut Ledger)) {
+        f(&mut self.0.ledger.write().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Makes a change durable, and then makes it. Waits for the disk.
@@ -127,13 +144,12 @@ impl GateServer {
             rollout: rollout.clone(),
             change,
         };
-        journal.append(&entry).map_err(Failure::Disk)?;
+        let line = journal.append(&entry).map_err(Failure::Disk)?;
         tracing::info!(who, %rollout, what = entry.change.name(), "changed");
-        self.0
-            .ledger
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .apply(entry);
+        self.write(|it| it.apply(entry, line));
+        if let Some(shorter) = self.read(|it| journal.shorten(it)) {
+            self.write(|it| *it = shorter);
+        }
         Ok(())
     }
 
@@ -183,6 +199,16 @@ impl GateServerBuilder {
         Ok(self)
     }
 
+    /// Like [`token`](Self::token), with the token in a file, without the white space around it. A file that others than
+    /// its owner can use is taken with a warning, which names it and what to do.
+    ///
+    /// # Errors
+    /// [`Error::File`]: it cannot be read, is no file, or is longer than 4 KiB. [`Error::Unusable`] as for a token.
+    pub fn token_file(self, who: &str, file: impl AsRef<Path>) -> Result<Self, Error> {
+        let token = token::from_file(who, file.as_ref())?;
+        self.token(who, &token)
+    }
+
     /// Whoever asks whether a gate is open needs a token too.
     pub const fn checks_need_a_token(mut self) -> Self {
         self.checks = Checks::WithToken;
@@ -193,8 +219,8 @@ impl GateServerBuilder {
     /// there. What a crash has left of a line that was never answered is removed.
     ///
     /// # Errors
-    /// [`Error::File`]: it cannot be read or created, another server has it, or it has something that is no change; it is
-    /// left as it is then.
+    /// [`Error::File`]: it cannot be read or created, it is a folder or a pipe, another server has it, or it has something
+    /// that is no change; it is left as it is then.
     pub async fn open(self) -> Result<GateServer, Error> {
         let opening = tokio::task::spawn_blocking(move || Journal::open(self.file));
         let (journal, ledger) = opening.await.map_err(|it| Error::File {

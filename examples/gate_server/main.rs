@@ -1,7 +1,7 @@
 //! Gates that people open, and commands for running rollouts, over HTTP.
 //!
 //! ```text
-//! head -c 24 /dev/urandom | base64 > alice.token
+//! (umask 077; head -c 24 /dev/urandom | base64 > alice.token)
 //! cargo run -p delivery-examples --bin gate-server -- --token alice=alice.token
 //! ```
 //!
@@ -12,7 +12,7 @@
 //! It is `delivery_http::gate_server` and a command line; embed that to have gates in a controller of your own.
 
 use std::error::Error;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -49,6 +49,12 @@ fn token(text: &str) -> Result<(String, PathBuf), String> {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
+    // What goes wrong while it serves, and tokens that others can read.
+    tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .init();
     match run(Options::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -63,9 +69,7 @@ async fn main() -> ExitCode {
 async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let mut server = GateServer::builder(&options.file);
     for (who, file) in &options.token {
-        let token =
-            std::fs::read_to_string(file).map_err(|it| format!("reading {}: {it}", file.display()))?;
-        server = server.token(who, &token.trim().into())?;
+        server = server.token_file(who, file)?;
     }
     if options.checks_need_a_token {
         server = server.checks_need_a_token();

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use delivery_http::client::{Call, Client, Endpoint};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
 use tokio::task::JoinSet;
 
 const TOKEN: &str = "alice's token is long";
@@ -84,7 +85,10 @@ fn without_a_token_it_says_what_it_needs() {
     let (ok, said) = run(&["--token", "alice"]);
     assert!(!ok && said.contains("expected WHO=FILE"), "{said}");
     let (ok, said) = run(&["--token", "alice=missing"]);
-    assert!(!ok && said.contains("reading missing: "), "{said}");
+    assert!(
+        !ok && said.contains("reading the token of alice in missing: "),
+        "{said}"
+    );
     std::fs::write(folder.0.join("short"), "s3cret\n").unwrap();
     let (ok, said) = run(&["--token", "alice=short"]);
     assert!(
@@ -98,6 +102,122 @@ fn without_a_token_it_says_what_it_needs() {
     );
 }
 
+#[test]
+fn what_is_no_file_is_refused_and_a_token_that_others_can_read_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new("no-file");
+    assert!(
+        Command::new("mkfifo")
+            .arg(folder.0.join("pipe"))
+            .status()
+            .unwrap()
+            .success()
+    );
+    let run = |arguments: &[&str]| {
+        let output = Command::new(PROGRAM)
+            .args(arguments)
+            .args(["--listen", "127.0.0.1:0"])
+            .current_dir(&folder.0)
+            .output()
+            .unwrap();
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let pipe = "expected a file, and found a pipe, socket or device\n";
+    assert_eq!(
+        run(&["--token", "alice=pipe"]),
+        format!("reading the token of alice in pipe: {pipe}")
+    );
+    assert_eq!(
+        run(&["--token", "alice=."]),
+        "reading the token of alice in .: expected a file, and found a folder\n"
+    );
+    assert_eq!(
+        run(&["--token", "alice=token", "--file", "pipe"]),
+        format!("reading the gates in pipe: {pipe}")
+    );
+    assert_eq!(
+        run(&["--token", "alice=token", "--file", "."]),
+        "reading the gates in .: expected a file, and found a folder\n"
+    );
+    std::fs::set_permissions(folder.0.join("token"), PermissionsExt::from_mode(0o644)).unwrap();
+    let said = run(&["--token", "alice=token", "--file", "pipe"]);
+    let warning = "others can use the token in token (mode 644): run `chmod 600 'token'`";
+    assert!(said.contains(warning), "{said}");
+    assert!(!said.contains(TOKEN), "{said}");
+}
+
+/// Strangers who never read an answer have all the file handles that the server may have.
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_do_not_keep_out_somebody_honest() {
+    let folder = Folder::new("strangers");
+    let mut server = Server::run(
+        &folder,
+        Command::new("sh").args(["-c", "ulimit -n 48; exec \"$0\" \"$@\"", PROGRAM]),
+    );
+    let address = server.url.trim_start_matches("http://").to_owned();
+    let mut strangers = JoinSet::new();
+    for _ in 0..200 {
+        let address = address.clone();
+        strangers.spawn(async move {
+            let mut stream = tokio::net::TcpStream::connect(address).await?;
+            let requests = "GET /healthz HTTP/1.1\r\nhost: it\r\n\r\n".repeat(1_000);
+            while stream.write_all(requests.as_bytes()).await.is_ok() {}
+            Ok::<_, std::io::Error>(())
+        });
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    for name in ["web", "api", "db"] {
+        assert_eq!(server.post("/gate/open", name).await, 202, "{name}");
+        // Without a token too, on a connection of its own.
+        server.client = Client::builder().direct().build().unwrap();
+        assert_eq!(server.post("/gate/check", name).await, 200, "{name}");
+    }
+    strangers.abort_all();
+}
+
+/// It is killed while it writes its file anew, a little later each time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_written_anew_is_whole_after_kill_9() {
+    let folder = Folder::new("anew");
+    let line = |what: &str, name: &str| {
+        format!(
+            "{{\"at\":1,\"who\":\"alice\",\"rollout\":\"{name}.shop\",\"what\":\"{what}\",\"gate\":\"gate\"}}\n"
+        )
+    };
+    let mut text = line("open", "kept");
+    for _ in 0..10_000 {
+        text += &(line("open", "web") + &line("close", "web"));
+    }
+    let file = folder.0.join("gates.jsonl");
+    let (mut whole, mut shorter) = (0, 0);
+    for round in 0..40 {
+        std::fs::write(&file, &text).unwrap();
+        let mut starting = Server::command(&folder, &mut Command::new(PROGRAM))
+            .spawn()
+            .unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(5 * round));
+        starting.kill().unwrap();
+        starting.wait().unwrap();
+        let left = std::fs::read_to_string(&file).unwrap();
+        match left.lines().count() {
+            20_001 => {
+                whole += 1;
+                assert_eq!(left, text);
+            }
+            1_001 => shorter += 1,
+            other => panic!("{other} lines"),
+        }
+        if round % 10 == 0 {
+            let server = Server::start(&folder);
+            assert_eq!(server.post("/gate/check", "kept").await, 200);
+            assert_eq!(server.post("/gate/check", "web").await, 403);
+        }
+    }
+    assert!(whole > 0, "it was always faster");
+    assert_eq!(whole + shorter, 40);
+}
+
 const PROGRAM: &str = env!("CARGO_BIN_EXE_gate-server");
 
 /// The program, and a client of it.
@@ -109,12 +229,18 @@ struct Server {
 
 impl Server {
     fn start(folder: &Folder) -> Self {
-        let mut child = Command::new(PROGRAM)
+        Self::run(folder, &mut Command::new(PROGRAM))
+    }
+
+    fn command<'a>(folder: &Folder, command: &'a mut Command) -> &'a mut Command {
+        command
             .args(["--listen", "127.0.0.1:0", "--token", "alice=token"])
             .current_dir(&folder.0)
             .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+    }
+
+    fn run(folder: &Folder, command: &mut Command) -> Self {
+        let mut child = Self::command(folder, command).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap())
             .read_line(&mut line)
@@ -174,7 +300,9 @@ impl Folder {
             Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("gate-server-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join("token"), format!("{TOKEN}\n")).unwrap();
+        let token = folder.join("token");
+        std::fs::write(&token, format!("{TOKEN}\n")).unwrap();
+        std::fs::set_permissions(token, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
         Self(folder)
     }
 }

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, delete, get, post};
 use axum::{Json, Router};
 use delivery_core::rollout::{Command, Order};
+use http_body_util::LengthLimitError;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -75,7 +76,7 @@ async fn set(server: GateServer, change: Change, request: Request) -> Result<Res
 
 async fn gates(State(server): State<GateServer>, headers: HeaderMap) -> Result<Response, Refusal> {
     who(&server, &headers)?;
-    Ok(Json(server.read(|it| it.open().clone())).into_response())
+    Ok(Json(server.read(|it| it.open())).into_response())
 }
 
 async fn audit(State(server): State<GateServer>, headers: HeaderMap) -> Result<Response, Refusal> {
@@ -94,7 +95,7 @@ async fn waiting(
 ) -> Result<Response, Refusal> {
     who(&server, &headers)?;
     let rollout = rollout(&path)?;
-    Ok(Json(server.read(|it| it.waiting(&rollout).to_vec())).into_response())
+    Ok(Json(server.read(|it| it.waiting(&rollout))).into_response())
 }
 
 /// A command as it is given.
@@ -169,19 +170,10 @@ async fn blocking<T: Send + 'static>(
 
 /// Whose token a request has.
 fn who(server: &GateServer, headers: &HeaderMap) -> Result<String, Refusal> {
-    let given = headers.get(header::AUTHORIZATION).and_then(|it| it.to_str().ok());
-    let token = given
-        .and_then(|it| it.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    let owner = token.and_then(|(_, token)| server.0.tokens.owner(token.trim()));
-    owner.map(str::to_owned).ok_or_else(|| {
-        let why = if token.is_none() {
-            "this needs a token: `Authorization: Bearer …`"
-        } else {
-            "nobody has this token"
-        };
-        Refusal(StatusCode::UNAUTHORIZED, why.to_owned())
-    })
+    let sender = server.0.tokens.sender(headers);
+    sender
+        .map(str::to_owned)
+        .map_err(|it| Refusal(StatusCode::UNAUTHORIZED, it.to_string()))
 }
 
 fn rollout(Path((namespace, name)): &Named) -> Result<Rollout, Refusal> {
@@ -210,13 +202,21 @@ async fn read<T: DeserializeOwned>(body: Body) -> Result<T, Refusal> {
                 format!("the body did not come within {PATIENCE:?}"),
             )
         })?
-        .map_err(|_| {
-            Refusal(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                format!("expected a body of at most {LARGEST} bytes"),
-            )
+        .map_err(|it| {
+            if is_too_long(&it) {
+                let why = format!("expected a body of at most {LARGEST} bytes");
+                Refusal(StatusCode::PAYLOAD_TOO_LARGE, why)
+            } else {
+                Refusal::unusable(&"the body broke off")
+            }
         })?;
     serde_json::from_slice(&body).map_err(|it| Refusal::unusable(&it))
+}
+
+/// Whether a body is longer than what is read of it, and not just broken.
+fn is_too_long(error: &axum::Error) -> bool {
+    let causes = std::iter::successors(std::error::Error::source(error), |it| it.source());
+    causes.into_iter().any(|it| it.is::<LengthLimitError>())
 }
 
 /// Why a request is not carried out.
