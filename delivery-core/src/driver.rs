@@ -15,8 +15,8 @@ use core::pin::Pin;
 use crate::analysis::{Metric, Nothing, Sample, Window};
 use crate::plan::{Gate, Plan};
 use crate::port::{
-    Approver, Clock, GateQuestion, Loaded, Measure, MetricSource, Notifier, PortError, Saved, StateStore,
-    TrafficRouter, Version, Workload,
+    Approver, Clock, GateQuestion, Loaded, Measure, MetricSource, Notifier, PortError, Saved, Sent,
+    StateStore, TrafficRouter, Version, Workload,
 };
 use crate::rollout::{
     Command, Content, Observation, Outcome, Question, Reason, Reply, Run, Stage, State, desired, step,
@@ -101,8 +101,8 @@ pub async fn advance(plan: &Plan, ports: &Ports<'_>, commands: &[Command]) -> Re
                 }
             }
             Decision::Hold { until, why } => {
-                tell(&mut state, version, ports, &mut troubles).await;
-                let soon = (!troubles.is_empty()).then(|| now.after(plan.poll()));
+                let underway = tell(&mut state, version, ports, &mut troubles).await;
+                let soon = (underway || !troubles.is_empty()).then(|| now.after(plan.poll()));
                 let until = [until, soon].into_iter().flatten().min();
                 return Ok(Advance {
                     state,
@@ -290,25 +290,38 @@ fn about<'a>(state: &'a State, run: &'a Run, metric: &'a Metric, window: Window)
     }
 }
 
-/// Empties the outbox. A notice leaves it only after it was sent, so one may be sent twice, and none is lost.
-async fn tell(state: &mut State, version: Option<Version>, ports: &Ports<'_>, troubles: &mut Vec<PortError>) {
+/// Empties the outbox, all notices at the same time. One leaves it only after it has arrived, so it may be sent twice, and
+/// none is lost. Returns whether some are still under way.
+async fn tell(
+    state: &mut State,
+    version: Option<Version>,
+    ports: &Ports<'_>,
+    troubles: &mut Vec<PortError>,
+) -> bool {
+    let told = state.outbox.iter().map(|notice| ports.notifier.send(notice));
+    let mut told = join::all(told.collect()).await.into_iter();
     let before = state.outbox.len();
-    let mut left = Vec::new();
-    for notice in core::mem::take(&mut state.outbox) {
-        if let Err(trouble) = ports.notifier.send(&notice).await {
-            troubles.push(trouble);
-            left.push(notice);
+    let mut underway = false;
+    state.outbox.retain(|_| match told.next() {
+        Some(Ok(Sent::Delivered)) => false,
+        Some(Ok(Sent::Underway)) | None => {
+            underway = true;
+            true
         }
-    }
-    state.outbox = left;
+        Some(Err(trouble)) => {
+            troubles.push(trouble);
+            true
+        }
+    });
     if state.outbox.len() == before {
-        return;
+        return underway;
     }
     match ports.store.save(state, version).await {
         // Not saved: they are sent once more, and the receiver knows them by their ids.
         Ok(Saved::Now(_) | Saved::Stale) => {}
         Err(trouble) => troubles.push(trouble),
     }
+    underway
 }
 
 /// An error and its causes, as one sentence.

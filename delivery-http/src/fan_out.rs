@@ -3,7 +3,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use delivery_core::port::{Notifier, PortError};
+use delivery_core::port::{Notifier, PortError, Sent};
 use delivery_core::rollout::Notice;
 use futures::future::join_all;
 
@@ -40,11 +40,17 @@ impl<'a> FanOut<'a> {
 
 #[async_trait]
 impl Notifier for FanOut<'_> {
-    async fn send(&self, notice: &Notice) -> Result<(), PortError> {
+    async fn send(&self, notice: &Notice) -> Result<Sent, PortError> {
         let told = join_all(self.0.iter().map(|it| it.send(notice))).await;
-        let mut failed: Vec<PortError> = told.into_iter().filter_map(Result::err).collect();
+        let (mut furthest, mut failed) = (Sent::Delivered, Vec::new());
+        for told in told {
+            match told {
+                Ok(sent) => furthest = furthest.max(sent),
+                Err(error) => failed.push(error),
+            }
+        }
         if failed.len() < 2 {
-            return failed.pop().map_or(Ok(()), Err);
+            return failed.pop().map_or(Ok(furthest), Err);
         }
         let texts: Vec<String> = failed.iter().map(|it| chain(it)).collect();
         Err(PortError {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use delivery_core::analysis::{Histogram, Nothing, Sample, Tally};
 use delivery_core::plan::Capabilities;
 use delivery_core::port::{
-    Measure, MetricSource, Notifier, PortError, Routing, Seen, Traffic, TrafficRouter, Wish, Workload,
+    Measure, MetricSource, Notifier, PortError, Routing, Seen, Sent, Traffic, TrafficRouter, Wish, Workload,
 };
 use delivery_core::rollout::Notice;
 use hyper::Method;
@@ -139,11 +139,10 @@ pub(crate) struct HttpNotifier(pub(crate) Api);
 
 #[async_trait]
 impl Notifier for HttpNotifier {
-    async fn send(&self, notice: &Notice) -> Result<(), PortError> {
-        self.0
-            .write(Method::POST, "/notices", notice)
-            .await
-            .map_err(failed("telling what happened"))
+    async fn send(&self, notice: &Notice) -> Result<Sent, PortError> {
+        let told = self.0.write(Method::POST, "/notices", notice).await;
+        told.map_err(failed("telling what happened"))?;
+        Ok(Sent::Delivered)
     }
 }
 

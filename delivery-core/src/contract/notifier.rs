@@ -2,14 +2,15 @@ use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::{Examined, Violation, chain};
+use super::{Examined, POLLS, Violation, chain};
 use crate::analysis::{Evidence, Verdict};
-use crate::port::Notifier;
+use crate::port::{Notifier, Sent};
 use crate::rollout::{Notice, Phase, Reason, Severity};
 use crate::time::Timestamp;
 use crate::weight::Weight;
 
-/// Checks a [`Notifier`]: it takes every notice, and takes it once more when it is sent again.
+/// Checks a [`Notifier`]: it takes every notice, tells in the end that it has arrived, and takes it once more when it is
+/// sent again.
 ///
 /// It really sends some notices, whose actor is `contract check`.
 ///
@@ -33,7 +34,7 @@ pub async fn notifier(notifier: &dyn Notifier, wait: impl AsyncFn()) -> Result<(
         wait,
     };
     for notice in &notices() {
-        it.succeeds("send", notifier.send(notice)).await?;
+        it.arrives(notifier, notice).await?;
         if let Err(error) = it.returns("send", notifier.send(notice)).await? {
             let seen = format!(
                 "notice {} was taken, and when it was sent again: {}",
@@ -44,6 +45,20 @@ pub async fn notifier(notifier: &dyn Notifier, wait: impl AsyncFn()) -> Result<(
         }
     }
     Ok(())
+}
+
+impl<W: AsyncFn()> Examined<W> {
+    /// Sends a notice, and asks about it until it has arrived.
+    async fn arrives(&self, notifier: &dyn Notifier, notice: &Notice) -> Result<(), Violation> {
+        for _ in 0..POLLS {
+            if self.succeeds("send", notifier.send(notice)).await? == Sent::Delivered {
+                return Ok(());
+            }
+            (self.wait)().await;
+        }
+        let seen = format!("notice {} was still under way after {POLLS} pauses", notice.id);
+        Err(self.broken("what is possible is done", seen))
+    }
 }
 
 /// Notices of every kind that a notifier may stumble over.

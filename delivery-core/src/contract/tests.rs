@@ -19,7 +19,7 @@ use crate::analysis::{Checks, Judge, Metric, Nothing, Range, Sample, Tally, Wind
 use crate::plan::{Capabilities, Gate, GateKind};
 use crate::port::{
     Answer, Approver, CanaryWish, Clock, GateQuestion, Loaded, Measure, MetricSource, Notifier, Open, Pods,
-    Routing, Saved, Seen, Silent, StateStore, Traffic, TrafficRouter, Version, Wish, Workload,
+    Routing, Saved, Seen, Sent, Silent, StateStore, Traffic, TrafficRouter, Version, Wish, Workload,
 };
 use crate::rollout::{Notice, Phase, State};
 use crate::{Revision, Timestamp, Weight};
@@ -753,6 +753,7 @@ mod notifiers {
         None,
         RefusesARepeat,
         RefusesWhatItCannotSpell,
+        NeverArrives,
         Hangs,
     }
 
@@ -760,17 +761,18 @@ mod notifiers {
 
     #[async_trait]
     impl Notifier for Chat {
-        async fn send(&self, notice: &Notice) -> Result<(), PortError> {
+        async fn send(&self, notice: &Notice) -> Result<Sent, PortError> {
             let mut told = self.1.lock().unwrap().clone();
             match self.0 {
                 Bug::RefusesARepeat if told.contains(&notice.id) => return fails(),
                 Bug::RefusesWhatItCannotSpell if !notice.reason.to_string().is_ascii() => return fails(),
+                Bug::NeverArrives => return Ok(Sent::Underway),
                 Bug::Hangs => pending().await,
                 _ => {}
             }
             told.push(notice.id);
             *self.1.lock().unwrap() = told;
-            Ok(())
+            Ok(Sent::Delivered)
         }
     }
 
@@ -780,6 +782,7 @@ mod notifiers {
             (Bug::None, None),
             (Bug::RefusesARepeat, Some("a notice may be sent again")),
             (Bug::RefusesWhatItCannotSpell, Some("what is possible is done")),
+            (Bug::NeverArrives, Some("what is possible is done")),
             (Bug::Hangs, Some("every call returns within a bound")),
         ] {
             assert_eq!(

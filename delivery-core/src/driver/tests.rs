@@ -1,4 +1,4 @@
-//! What is asked at the same time.
+//! What is asked at the same time, and what nobody waits for.
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -16,7 +16,7 @@ use super::*;
 use crate::plan::{Canary, Capabilities, Gate, GateKind, Spec, Strategy};
 use crate::port::Answer;
 use crate::revision::Revision;
-use crate::rollout::Phase;
+use crate::rollout::{Notice, Phase};
 use crate::sim::{Happening, Scenario, Version as Code, World};
 
 /// Answers nobody until everybody whom it waits for was asked in the same state.
@@ -113,6 +113,79 @@ fn the_gates_of_one_round_are_asked_at_the_same_time_and_those_that_are_steps_on
     assert!(of(GateKind::Rollout).all(|it| it == 3) && of(GateKind::Rollout).count() >= 1);
     assert!(of(GateKind::Rollback).all(|it| it == 2) && of(GateKind::Rollback).count() >= 1);
     assert_eq!(of(GateKind::ConfirmPromotion).collect::<Vec<_>>(), [1, 1]);
+}
+
+/// Answers at once, and has delivered a notice an hour later.
+struct Slow<'w> {
+    world: &'w World<'w>,
+    since: Mutex<BTreeMap<u64, Timestamp>>,
+    delivered: Mutex<Vec<u64>>,
+}
+
+#[async_trait]
+impl Notifier for Slow<'_> {
+    async fn send(&self, notice: &Notice) -> Result<Sent, PortError> {
+        let now = self.world.now();
+        let since = *self.since.lock().unwrap().entry(notice.id).or_insert(now);
+        if now.since(since) < Duration::from_secs(3_600) {
+            return Ok(Sent::Underway);
+        }
+        self.delivered.lock().unwrap().push(notice.id);
+        Ok(Sent::Delivered)
+    }
+}
+
+#[test]
+fn a_notifier_that_takes_an_hour_delays_no_decision_and_loses_no_notice() {
+    let canary = Canary {
+        step_weight: Some(10.0),
+        max_weight: Some(50.0),
+        ..Canary::default()
+    };
+    let spec = Spec::new(Strategy::Canary(canary));
+    let (plan, _) = spec.compile(&Capabilities::ALL).unwrap();
+    let revision = |name| Revision::new(name).unwrap();
+    let scenario = Scenario {
+        happenings: [Happening::push(Duration::ZERO, revision("v2"))].into(),
+        ..Scenario::new(revision("v1")).version(revision("v2"), Code::GOOD)
+    };
+    // When it is promoted, and which notices had arrived by the next day.
+    let run = |slow: bool| {
+        let world = World::new(&scenario);
+        let notifier = Slow {
+            world: &world,
+            since: Mutex::default(),
+            delivered: Mutex::default(),
+        };
+        let ports = if slow {
+            Ports {
+                notifier: &notifier,
+                ..world.ports()
+            }
+        } else {
+            world.ports()
+        };
+        let mut promoted = None;
+        while world.now().since(crate::sim::START) < Duration::from_secs(86_400) {
+            let advanced = finished(advance(&plan, &ports, &[])).unwrap();
+            if advanced.state.phase() == Phase::Succeeded {
+                promoted = promoted.or(Some(world.now()));
+            }
+            let next = [advanced.until, world.next_change()].into_iter().flatten().min();
+            let Some(next) = next else { break };
+            world.advance_to(next);
+        }
+        let state = finished(world.ports().store.load()).unwrap().unwrap().state;
+        let delivered = notifier.delivered.into_inner().unwrap();
+        (promoted, delivered, state.outbox.len(), state.dropped)
+    };
+
+    let (promoted, ..) = run(false);
+    let (slowly, delivered, left, dropped) = run(true);
+    assert!(promoted.is_some());
+    assert_eq!(slowly, promoted, "the same moment");
+    assert_eq!((left, dropped), (0, 0));
+    assert!(delivered.len() > 5 && delivered.is_sorted(), "{delivered:?}");
 }
 
 /// The output of a future that is polled a few times, and not for ever.

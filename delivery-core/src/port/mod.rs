@@ -32,7 +32,7 @@ use core::time::Duration;
 pub use self::approver::{Answer, Approver, GateQuestion, Open};
 pub use self::clock::Clock;
 pub use self::metrics::{Measure, MetricSource};
-pub use self::notifier::{Notifier, Silent};
+pub use self::notifier::{Notifier, Sent, Silent};
 pub use self::store::{Loaded, Saved, StateStore, Version};
 pub use self::traffic::{Cookie, Routing, Traffic, TrafficRouter};
 pub use self::workload::{CanaryWish, Pods, Seen, Wish, Workload};

@@ -14,7 +14,7 @@ use crate::analysis::{Nothing, Sample, Window};
 use crate::plan::Capabilities;
 use crate::port::{
     Answer, Approver, CanaryWish, Clock, GateQuestion, Loaded, Measure, MetricSource, Notifier, PortError,
-    Routing, Saved, Seen, StateStore, Traffic, TrafficRouter, Version, Wish, Workload,
+    Routing, Saved, Seen, Sent, StateStore, Traffic, TrafficRouter, Version, Wish, Workload,
 };
 use crate::rollout::{Notice, State};
 use crate::time::Timestamp;
@@ -165,10 +165,10 @@ impl Approver for World<'_> {
 
 #[async_trait]
 impl Notifier for World<'_> {
-    async fn send(&self, notice: &Notice) -> Result<(), PortError> {
+    async fn send(&self, notice: &Notice) -> Result<Sent, PortError> {
         self.call(Fault::Notifier, "sending a notice", |inner| {
             inner.hear(notice);
-            Ok(())
+            Ok(Sent::Delivered)
         })
     }
 }

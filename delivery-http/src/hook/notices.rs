@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use async_trait::async_trait;
-use delivery_core::port::{Notifier, PortError};
+use delivery_core::port::{Notifier, PortError, Sent};
 use delivery_core::rollout::{Notice, Phase, Reason, Severity};
 use futures::future::join_all;
 
@@ -27,7 +27,7 @@ pub(super) struct Told {
 /// (400, 413, 415, 422) is reported once and given up.
 #[async_trait]
 impl Notifier for Webhooks {
-    async fn send(&self, notice: &Notice) -> Result<(), PortError> {
+    async fn send(&self, notice: &Notice) -> Result<Sent, PortError> {
         let hears = |it: &&Hook| match it.kind {
             HookKind::Event => true,
             HookKind::PostRollout => is_end(notice),
@@ -40,7 +40,7 @@ impl Notifier for Webhooks {
         };
         let told = self.hooks.iter().filter(hears).map(|it| self.tell(it, notice));
         let failed = join_all(told).await.into_iter().filter_map(Result::err).collect();
-        Error::collected(failed).map_or(Ok(()), |error| {
+        Error::collected(failed).map_or(Ok(Sent::Delivered), |error| {
             let rollout = &self.rollout;
             Err(error.at_port(format!(
                 "sending notice {} of {}.{}",
@@ -120,7 +120,7 @@ pub struct Muted<N> {
 
 #[async_trait]
 impl<N: Notifier> Notifier for Muted<N> {
-    async fn send(&self, notice: &Notice) -> Result<(), PortError> {
+    async fn send(&self, notice: &Notice) -> Result<Sent, PortError> {
         let said = match &notice.reason {
             Reason::Denied { kind, gate, .. } => Some((*kind, gate)),
             Reason::RollbackAsked { gate } => Some((delivery_core::plan::GateKind::Rollback, gate)),
@@ -132,7 +132,7 @@ impl<N: Notifier> Notifier for Muted<N> {
                 .any(|(of, name)| of.gate() == Some(kind) && name == gate)
         };
         if said.is_some_and(is_muted) {
-            return Ok(());
+            return Ok(Sent::Delivered);
         }
         self.notifier.send(notice).await
     }

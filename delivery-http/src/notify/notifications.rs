@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use delivery_core::port::{Notifier, PortError};
+use delivery_core::port::{Notifier, PortError, Sent};
 use delivery_core::rollout::Notice;
 use futures::future::join_all;
 use tracing::Instrument;
@@ -52,7 +52,7 @@ impl Notifications {
 
 #[async_trait]
 impl Notifier for Notifications {
-    async fn send(&self, notice: &Notice) -> Result<(), PortError> {
+    async fn send(&self, notice: &Notice) -> Result<Sent, PortError> {
         let message = Message {
             about: &self.about,
             notice,
@@ -63,7 +63,7 @@ impl Notifier for Notifications {
             it.tell(&self.client, &message).instrument(span)
         });
         let failed: Vec<Error> = join_all(told).await.into_iter().filter_map(Result::err).collect();
-        Error::collected(failed).map_or(Ok(()), |error| {
+        Error::collected(failed).map_or(Ok(Sent::Delivered), |error| {
             let rollout = self.about.full_name();
             Err(error.at_port(format!("sending notice {} of {rollout}", notice.id)))
         })

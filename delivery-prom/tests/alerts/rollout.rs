@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use delivery_core::host::SystemClock;
 use delivery_core::plan::{Canary, Capabilities, Spec, Strategy};
-use delivery_core::port::{Answer, Approver, GateQuestion, Notifier, PortError};
+use delivery_core::port::{Answer, Approver, GateQuestion, Notifier, PortError, Sent};
 use delivery_core::rollout::{Notice, Phase};
 use delivery_core::sim::{Happening, START, Scenario, World};
 use delivery_core::{Ports, Revision, Weight, advance};
@@ -149,8 +149,8 @@ impl Approver for Journal {
 
 #[async_trait]
 impl Notifier for Journal {
-    async fn send(&self, notice: &Notice) -> Result<(), PortError> {
+    async fn send(&self, notice: &Notice) -> Result<Sent, PortError> {
         self.note(notice.reason.to_string());
-        Ok(())
+        Ok(Sent::Delivered)
     }
 }
