@@ -222,7 +222,7 @@ impl GateServerBuilder {
     /// [`Error::File`]: it cannot be read or created, it is a folder or a pipe, another server has it, or it has something
     /// that is no change; it is left as it is then.
     pub async fn open(self) -> Result<GateServer, Error> {
-        let opening = tokio::task::spawn_blocking(move || Journal::open(self.file));
+        let opening = tokio::task::spawn_blocking(move || Journal::open(&self.file));
         let (journal, ledger) = opening.await.map_err(|it| Error::File {
             doing: "reading the gates".into(),
             source: io::Error::other(it),

@@ -37,12 +37,12 @@ const SPARE: Line = 10_000;
 
 impl Journal {
     /// Opens or creates it, and reads what was changed.
-    pub(super) fn open(path: PathBuf) -> Result<(Self, Ledger), Error> {
+    pub(super) fn open(path: &Path) -> Result<(Self, Ledger), Error> {
         let failed = |source| Error::File {
             doing: format!("reading the gates in {}", path.display()),
             source,
         };
-        let (mut journal, mut ledger) = Self::begin(&path).map_err(failed)?;
+        let (mut journal, mut ledger) = Self::begin(path).map_err(failed)?;
         if let Some(shorter) = journal.shorten(&ledger) {
             ledger = shorter;
         }

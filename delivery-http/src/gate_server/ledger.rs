@@ -86,7 +86,7 @@ struct Done {
     id: String,
     order: Order,
     ordered: Line,
-    done: Line,
+    carried_out: Line,
 }
 
 /// The gates that are open at the same time at most.
@@ -205,12 +205,12 @@ impl Ledger {
             id: command.id,
             order: command.order,
             ordered,
-            done: line,
+            carried_out: line,
         });
         if orders.done.len() > REMEMBERED
             && let Some(oldest) = orders.done.pop_front()
         {
-            self.done.remove(&oldest.done);
+            self.done.remove(&oldest.carried_out);
         }
         self.done.insert(line, rollout);
         if self.done.len() > ALL_REMEMBERED {
@@ -234,7 +234,7 @@ impl Ledger {
     pub(super) fn lines(&self) -> BTreeSet<Line> {
         let orders = self.orders.values().flat_map(|it| {
             let waiting = it.waiting.iter().map(|(_, line)| *line);
-            waiting.chain(it.done.iter().flat_map(|it| [it.ordered, it.done]))
+            waiting.chain(it.done.iter().flat_map(|it| [it.ordered, it.carried_out]))
         });
         self.open.values().copied().chain(orders).collect()
     }

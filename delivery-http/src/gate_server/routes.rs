@@ -13,7 +13,7 @@ use http_body_util::LengthLimitError;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::ledger::{Change, Gate};
+use super::ledger::{Change, Gate, Ledger};
 use super::name::{Rollout, check_word};
 use super::{Checks, Failure, GateServer, now};
 
@@ -76,7 +76,7 @@ async fn set(server: GateServer, change: Change, request: Request) -> Result<Res
 
 async fn gates(State(server): State<GateServer>, headers: HeaderMap) -> Result<Response, Refusal> {
     who(&server, &headers)?;
-    Ok(Json(server.read(|it| it.open())).into_response())
+    Ok(Json(server.read(Ledger::open)).into_response())
 }
 
 async fn audit(State(server): State<GateServer>, headers: HeaderMap) -> Result<Response, Refusal> {
@@ -215,8 +215,8 @@ async fn read<T: DeserializeOwned>(body: Body) -> Result<T, Refusal> {
 
 /// Whether a body is longer than what is read of it, and not just broken.
 fn is_too_long(error: &axum::Error) -> bool {
-    let causes = std::iter::successors(std::error::Error::source(error), |it| it.source());
-    causes.into_iter().any(|it| it.is::<LengthLimitError>())
+    let mut causes = std::iter::successors(std::error::Error::source(error), |it| it.source());
+    causes.any(<dyn std::error::Error>::is::<LengthLimitError>)
 }
 
 /// Why a request is not carried out.

@@ -124,15 +124,14 @@ async fn attend(
         () = sleep(LIFE) => None,
         _ = stopped.wait_for(|it| *it) => None,
     };
-    let ended = match ended {
-        Some(ended) => ended,
-        None => {
-            connection.as_mut().graceful_shutdown();
-            tokio::select! {
-                Ok(ended) = timeout(DRAIN, connection) => ended,
-                _ = leave => return,
-                else => return,
-            }
+    let ended = if let Some(ended) = ended {
+        ended
+    } else {
+        connection.as_mut().graceful_shutdown();
+        tokio::select! {
+            Ok(ended) = timeout(DRAIN, connection) => ended,
+            _ = leave => return,
+            else => return,
         }
     };
     if let Err(error) = ended {

@@ -240,9 +240,12 @@ fn the_window_is_rounded_inwards() {
 #[test]
 fn a_reply_without_a_value_is_no_data_and_garbage_is_unusable() {
     let metric = JsonMetric::new(&spec("http://host/")).unwrap();
-    assert_eq!(metric.read(200, br#"{"value": 3}"#), Ok(Sample::Value(3.0)));
-    assert_eq!(metric.read(204, b""), Err(Nothing::NoData));
-    assert_eq!(metric.read(200, b"{}"), Err(Nothing::NoData));
+    assert_eq!(
+        read(&metric.path, 200, br#"{"value": 3}"#),
+        Ok(Sample::Value(3.0))
+    );
+    assert_eq!(read(&metric.path, 204, b""), Err(Nothing::NoData));
+    assert_eq!(read(&metric.path, 200, b"{}"), Err(Nothing::NoData));
     for (garbage, why) in [
         (&b""[..], "no JSON: EOF while parsing a value at line 1 column 0"),
         (b"<html>", "no JSON: expected value at line 1 column 1"),
@@ -255,11 +258,14 @@ fn a_reply_without_a_value_is_no_data_and_garbage_is_unusable() {
             "no JSON: trailing characters at line 1 column 14",
         ),
     ] {
-        assert_eq!(metric.read(200, garbage), Err(Nothing::Unusable(why.into())));
+        assert_eq!(
+            read(&metric.path, 200, garbage),
+            Err(Nothing::Unusable(why.into()))
+        );
     }
     let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
     assert!(matches!(
-        metric.read(200, deep.as_bytes()),
+        read(&metric.path, 200, deep.as_bytes()),
         Err(Nothing::Unusable(_))
     ));
 }
@@ -288,7 +294,7 @@ proptest! {
         ],
     ) {
         if let Ok(metric) = JsonMetric::new(&JsonMetricSpec { json_path: path, ..spec("http://host/") })
-            && let Ok(Sample::Value(value)) = metric.read(200, reply.as_bytes())
+            && let Ok(Sample::Value(value)) = read(&metric.path, 200, reply.as_bytes())
         {
             prop_assert!(!value.is_nan());
         }

@@ -21,12 +21,12 @@ fn is_open(ledger: &Ledger, name: &str) -> bool {
 #[test]
 fn what_was_written_is_read_again() {
     let folder = Folder::new("read-again");
-    let (mut journal, ledger) = Journal::open(folder.file()).unwrap();
+    let (mut journal, ledger) = Journal::open(&folder.file()).unwrap();
     assert!(ledger.says_what(&Ledger::default()));
     journal.append(&open("a")).unwrap();
     journal.append(&open("b")).unwrap();
     drop(journal);
-    let (journal, ledger) = Journal::open(folder.file()).unwrap();
+    let (journal, ledger) = Journal::open(&folder.file()).unwrap();
     assert!(is_open(&ledger, "a") && is_open(&ledger, "b") && !is_open(&ledger, "c"));
     let text = fs::read_to_string(folder.file()).unwrap();
     let line = r#"{"at":1777000000000,"who":"alice","rollout":"a.shop","what":"open","gate":"gate"}"#;
@@ -38,7 +38,7 @@ fn what_was_written_is_read_again() {
 #[test]
 fn a_line_that_was_cut_off_anywhere_is_as_if_it_had_never_been() {
     let folder = Folder::new("cut-off");
-    let (mut journal, _) = Journal::open(folder.file()).unwrap();
+    let (mut journal, _) = Journal::open(&folder.file()).unwrap();
     journal.append(&open("a")).unwrap();
     let whole = fs::read(folder.file()).unwrap().len();
     journal.append(&open("b")).unwrap();
@@ -46,11 +46,11 @@ fn a_line_that_was_cut_off_anywhere_is_as_if_it_had_never_been() {
     let text = fs::read(folder.file()).unwrap();
     for cut in whole..text.len() {
         fs::write(folder.file(), &text[..cut]).unwrap();
-        let (mut journal, ledger) = Journal::open(folder.file()).unwrap();
+        let (mut journal, ledger) = Journal::open(&folder.file()).unwrap();
         assert!(is_open(&ledger, "a") && !is_open(&ledger, "b"), "{cut}");
         journal.append(&open("c")).unwrap();
         drop(journal);
-        let (_, ledger) = Journal::open(folder.file()).unwrap();
+        let (_, ledger) = Journal::open(&folder.file()).unwrap();
         assert!(
             is_open(&ledger, "a") && !is_open(&ledger, "b") && is_open(&ledger, "c"),
             "{cut}"
@@ -64,7 +64,7 @@ fn a_line_that_is_no_change_is_refused_and_left_as_it_is() {
     let text =
         "{\"at\":1,\"who\":\"alice\",\"rollout\":\"a.shop\",\"what\":\"open\",\"gate\":\"gate\"}\nnonsense\n";
     fs::write(folder.file(), text).unwrap();
-    let error = Journal::open(folder.file()).unwrap_err();
+    let error = Journal::open(&folder.file()).unwrap_err();
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert!(
         cause.starts_with("line 2 is no change that this version knows ("),
@@ -84,7 +84,7 @@ fn somebody_elses_file_is_refused_and_left_as_it_is() {
         &"x".repeat(1_000_000),
     ] {
         fs::write(folder.file(), text).unwrap();
-        let error = Journal::open(folder.file()).unwrap_err();
+        let error = Journal::open(&folder.file()).unwrap_err();
         let cause = std::error::Error::source(&error).unwrap().to_string();
         assert!(cause.starts_with("line 1 is no change"), "{cause}");
         assert_eq!(fs::read_to_string(folder.file()).unwrap(), text);
@@ -94,13 +94,13 @@ fn somebody_elses_file_is_refused_and_left_as_it_is() {
 #[test]
 fn zeros_that_a_power_cut_has_left_are_no_change() {
     let folder = Folder::new("zeros");
-    let (mut journal, _) = Journal::open(folder.file()).unwrap();
+    let (mut journal, _) = Journal::open(&folder.file()).unwrap();
     journal.append(&open("a")).unwrap();
     drop(journal);
     let text = fs::read_to_string(folder.file()).unwrap();
     for left in ["\0\0\0", "{\"a\0\0", "{\"at\":1777\0"] {
         fs::write(folder.file(), format!("{text}{left}")).unwrap();
-        let (_, ledger) = Journal::open(folder.file()).unwrap();
+        let (_, ledger) = Journal::open(&folder.file()).unwrap();
         assert!(is_open(&ledger, "a"), "{left:?}");
         assert_eq!(fs::read_to_string(folder.file()).unwrap(), text);
     }
@@ -109,8 +109,8 @@ fn zeros_that_a_power_cut_has_left_are_no_change() {
 #[test]
 fn two_servers_on_one_file_are_refused() {
     let folder = Folder::new("two-servers");
-    let _first = Journal::open(folder.file()).unwrap();
-    let error = Journal::open(folder.file()).unwrap_err();
+    let _first = Journal::open(&folder.file()).unwrap();
+    let error = Journal::open(&folder.file()).unwrap_err();
     assert_eq!(
         std::error::Error::source(&error).unwrap().to_string(),
         "another server has this file"
@@ -120,19 +120,19 @@ fn two_servers_on_one_file_are_refused() {
 #[test]
 fn what_a_failed_write_has_left_is_overwritten() {
     let folder = Folder::new("failed-write");
-    let (mut journal, _) = Journal::open(folder.file()).unwrap();
+    let (mut journal, _) = Journal::open(&folder.file()).unwrap();
     journal.append(&open("a")).unwrap();
     journal.file.write_all(b"{\"at\":17770").unwrap();
     journal.append(&open("b")).unwrap();
     drop(journal);
-    let (_, ledger) = Journal::open(folder.file()).unwrap();
+    let (_, ledger) = Journal::open(&folder.file()).unwrap();
     assert!(is_open(&ledger, "a") && is_open(&ledger, "b"));
 }
 
 #[test]
 fn a_write_that_fails_adds_nothing_and_the_next_one_succeeds() {
     let folder = Folder::new("fails");
-    let (mut journal, _) = Journal::open(folder.file()).unwrap();
+    let (mut journal, _) = Journal::open(&folder.file()).unwrap();
     journal.append(&open("a")).unwrap();
     let before = fs::read_to_string(folder.file()).unwrap();
     let read_only = File::open(folder.file()).unwrap();
@@ -142,7 +142,7 @@ fn a_write_that_fails_adds_nothing_and_the_next_one_succeeds() {
     journal.file = writable;
     journal.append(&open("c")).unwrap();
     drop(journal);
-    let (_, ledger) = Journal::open(folder.file()).unwrap();
+    let (_, ledger) = Journal::open(&folder.file()).unwrap();
     assert!(is_open(&ledger, "a") && !is_open(&ledger, "b") && is_open(&ledger, "c"));
 }
 
@@ -183,7 +183,7 @@ fn a_long_file_is_written_anew_and_says_the_same() {
     let folder = Folder::new("long");
     let text = history(50_000);
     fs::write(folder.file(), &text).unwrap();
-    let (journal, ledger) = Journal::open(folder.file()).unwrap();
+    let (journal, ledger) = Journal::open(&folder.file()).unwrap();
     assert!(!is_open(&ledger, "web"));
     assert_eq!(ledger.waiting(&Rollout::new("web", "shop").unwrap())[0].id, "1");
     let latest: Vec<&str> = text.lines().rev().take(AUDITED).collect();
@@ -191,11 +191,11 @@ fn a_long_file_is_written_anew_and_says_the_same() {
     assert!(shown.lines().rev().eq(latest));
     assert_eq!(lines(&folder), AUDITED + 1);
     assert_eq!(
-        cause(&Journal::open(folder.file()).unwrap_err()),
+        cause(&Journal::open(&folder.file()).unwrap_err()),
         "another server has this file"
     );
     drop(journal);
-    let (_, again) = Journal::open(folder.file()).unwrap();
+    let (_, again) = Journal::open(&folder.file()).unwrap();
     assert!(again.says_what(&ledger));
     assert_eq!(folder.files(), ["gates.jsonl"]);
 }
@@ -205,7 +205,7 @@ fn a_file_that_is_written_to_never_gets_longer_than_is_promised() {
     let folder = Folder::new("promised");
     let most = 2 * (AUDITED + 2) + 10_000;
     fs::write(folder.file(), history(most - 10)).unwrap();
-    let (mut journal, mut ledger) = Journal::open(folder.file()).unwrap();
+    let (mut journal, mut ledger) = Journal::open(&folder.file()).unwrap();
     let mut longest = 0;
     for number in 0..30 {
         let name = format!("web-{}", number / 30);
@@ -224,7 +224,7 @@ fn a_file_that_is_written_to_never_gets_longer_than_is_promised() {
     assert!(longest <= most + 1, "{longest}");
     assert!(lines(&folder) < 2 * AUDITED);
     drop(journal);
-    let (_, again) = Journal::open(folder.file()).unwrap();
+    let (_, again) = Journal::open(&folder.file()).unwrap();
     assert!(again.says_what(&ledger));
 }
 
@@ -234,13 +234,13 @@ fn a_new_file_that_was_not_finished_is_as_if_it_had_never_been() {
     let folder = Folder::new("not-finished");
     let text = history(20_000);
     fs::write(folder.file(), &text).unwrap();
-    let (journal, ledger) = Journal::open(folder.file()).unwrap();
+    let (journal, ledger) = Journal::open(&folder.file()).unwrap();
     drop(journal);
     let whole = fs::read(folder.file()).unwrap();
     for cut in (0..whole.len()).step_by(whole.len() / 20).chain([1, whole.len()]) {
         fs::write(folder.file(), &text).unwrap();
         fs::write(beside(&folder.file()).unwrap(), &whole[..cut]).unwrap();
-        let (_, again) = Journal::open(folder.file()).unwrap();
+        let (_, again) = Journal::open(&folder.file()).unwrap();
         assert!(again.says_what(&ledger), "{cut}");
         assert_eq!(folder.files(), ["gates.jsonl"]);
         assert_eq!(lines(&folder), AUDITED + 1);
@@ -253,14 +253,14 @@ fn a_file_that_cannot_be_written_anew_goes_on_as_it_is() {
     let text = history(20_000);
     fs::write(folder.file(), &text).unwrap();
     fs::create_dir(beside(&folder.file()).unwrap()).unwrap();
-    let (mut journal, ledger) = Journal::open(folder.file()).unwrap();
+    let (mut journal, ledger) = Journal::open(&folder.file()).unwrap();
     assert_eq!(journal.append(&open("web")).unwrap(), 20_002);
     assert!(journal.shorten(&ledger).is_none());
     assert_eq!(fs::read_to_string(folder.file()).unwrap().lines().count(), 20_002);
     fs::remove_dir(beside(&folder.file()).unwrap()).unwrap();
     assert!(journal.shorten(&ledger).is_none(), "not at once again");
     drop(journal);
-    let (_, again) = Journal::open(folder.file()).unwrap();
+    let (_, again) = Journal::open(&folder.file()).unwrap();
     assert!(is_open(&again, "web"));
 }
 
@@ -274,7 +274,7 @@ fn the_new_file_is_where_the_old_one_was_and_as_secret() {
     fs::write(&real, history(20_000)).unwrap();
     fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
     symlink(&real, folder.file()).unwrap();
-    let (_journal, _) = Journal::open(folder.file()).unwrap();
+    let (_journal, _) = Journal::open(&folder.file()).unwrap();
     assert!(fs::symlink_metadata(folder.file()).unwrap().is_symlink());
     let mode = fs::metadata(&real).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o640);
@@ -294,7 +294,7 @@ fn what_is_no_file_is_refused_and_not_waited_for() {
         ("pipe", "a pipe, socket or device"),
         ("/dev/null", "a pipe, socket or device"),
     ] {
-        let error = Journal::open(folder.0.join(name)).unwrap_err();
+        let error = Journal::open(&folder.0.join(name)).unwrap_err();
         assert_eq!(cause(&error), format!("expected a file, and found {found}"));
     }
 }
@@ -304,7 +304,7 @@ fn a_newer_version_is_named() {
     let folder = Folder::new("newer");
     let text = "{\"at\":1,\"who\":\"alice\",\"rollout\":\"a.shop\",\"what\":\"freeze\",\"gate\":\"gate\"}\n";
     fs::write(folder.file(), text).unwrap();
-    let cause = cause(&Journal::open(folder.file()).unwrap_err());
+    let cause = cause(&Journal::open(&folder.file()).unwrap_err());
     assert!(
         cause.contains("`freeze`") && cause.ends_with("a newer version may have written it"),
         "{cause}"
