@@ -7,7 +7,8 @@
 //! | `type` | what | address | hears |
 //! |---|---|---|---|
 //! | [`slack`](mod@slack) | Flagger's message with one attachment | webhook, or [`SLACK_API`] with a token | its severity |
-//! | [`msteams`](mod@teams) | Flagger's message card | webhook of a workflow | its severity |
+//! | [`msteams`](mod@teams) | an Adaptive Card | webhook of a workflow | its severity |
+//! | [`msteams-connector`](mod@teams) | Flagger's message card | webhook of a connector | its severity |
 //! | [`discord`](mod@discord) | as Slack | webhook; `/slack` is appended | its severity |
 //! | [`rocket`](mod@rocket) | as Slack | incoming webhook | its severity |
 //! | [`gchat`](mod@google_chat) | Flagger's card | webhook of a space | its severity |
@@ -59,6 +60,7 @@
 //! | `waiting for traffic increase` at every interval | one notice per transition |
 //! | a deadline that is exceeded is never told | it is an error |
 //! | texts as they come | escaped for each format, in one line, shortened |
+//! | a message card for Teams, which its workflows do not show | an Adaptive Card; the message card as `msteams-connector` |
 //! | no limit | a [`Rate`] for each receiver |
 //! | what Slack's API or Teams declines with a status of 200 is taken for sent | it has failed |
 //! | a redirect with 302 is followed without the message | it has failed |
@@ -129,6 +131,7 @@ use crate::Error;
 pub const SENDERS: &[&Sender] = &[
     &slack::SLACK,
     &teams::TEAMS,
+    &teams::TEAMS_CONNECTOR,
     &discord::DISCORD,
     &rocket::ROCKET,
     &google_chat::GOOGLE_CHAT,

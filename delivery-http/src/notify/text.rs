@@ -31,6 +31,15 @@ pub(super) const MENTIONS: Form = |it| match it {
     _ => None,
 };
 
+/// The markdown of Adaptive Cards, and their `{{DATE(…)}}`: an invisible space keeps both from being read as such. HTML is
+/// shown as it is written.
+pub(super) const CARD: Form = |it| match it {
+    ']' => Some("]\u{200b}"),
+    '{' => Some("{\u{200b}"),
+    '<' => Some("<\u{200b}"),
+    _ => None,
+};
+
 /// Markdown and HTML mixed.
 pub(super) const MARKUP: Form = |it| match it {
     ']' => Some("]\u{200b}"),
@@ -89,7 +98,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_is_too_long_or_has_a_line_break(text in any::<String>(), limit in 0_usize..40) {
-            for form in [PLAIN, SLACK, HTML, MENTIONS, MARKUP] {
+            for form in [PLAIN, SLACK, HTML, MENTIONS, CARD, MARKUP] {
                 let fits = fitted(&text, limit, form);
                 prop_assert!(fits.chars().count() <= limit);
                 prop_assert!(!fits.contains(char::is_control));
@@ -115,6 +124,11 @@ mod tests {
                 "@here [a](b) <c|d>",
                 MENTIONS,
                 "@\u{200b}here [a]\u{200b}(b) <\u{200b}c|d>",
+            ),
+            (
+                "{{DATE(2026-01-01T00:00:00Z)}} [a](b) <at>c</at> <http://d>",
+                CARD,
+                "{\u{200b}{\u{200b}DATE(2026-01-01T00:00:00Z)}} [a]\u{200b}(b) <\u{200b}at>c<\u{200b}/at> <\u{200b}http://d>",
             ),
             ("<i> [a](b)", MARKUP, "&lt;i&gt; [a]\u{200b}(b)"),
         ] {

@@ -14,7 +14,7 @@ fn an_unknown_sender_is_an_error_that_lists_the_known_ones() {
     for known in SENDERS {
         assert_eq!(sender(known.name).unwrap().name, known.name);
     }
-    let known = "slack, msteams, discord, rocket, gchat, webhook, alertmanager, cdevents";
+    let known = "slack, msteams, msteams-connector, discord, rocket, gchat, webhook, alertmanager, cdevents";
     for unknown in ["", "Slack", "teams", "slack "] {
         let error = sender(unknown).unwrap_err().to_string();
         assert_eq!(error, format!("type: `{unknown}`; expected one of {known}"));
@@ -44,7 +44,15 @@ fn a_warning_also_goes_to_those_who_want_errors_only_the_other_way_round() {
         (Error, [false, false, true]),
     ] {
         for (severity, hears) in [Info, Warn, Error].into_iter().zip(hears) {
-            for name in ["slack", "msteams", "discord", "rocket", "gchat", "webhook"] {
+            for name in [
+                "slack",
+                "msteams",
+                "msteams-connector",
+                "discord",
+                "rocket",
+                "gchat",
+                "webhook",
+            ] {
                 let sent = to(name).severity(wants).sent(&Notice {
                     severity,
                     ..stepped()
@@ -180,6 +188,11 @@ fn what_a_gate_said_is_harmless_in_every_format() {
         ),
         (
             "msteams",
+            "/attachments/0/content/body/1/text",
+            format!("line 1 line 2 <{zero}!channel> @here [a]{zero}(http://x) [31m"),
+        ),
+        (
+            "msteams-connector",
             "/sections/0/activityTitle",
             format!("line 1 line 2 &lt;!channel&gt; @here [a]{zero}(http://x) [31m"),
         ),
@@ -211,7 +224,8 @@ fn a_text_without_end_fits_everybody() {
         ("slack", 16_000),
         ("discord", 16_000),
         ("rocket", 16_000),
-        ("msteams", 28_000),
+        ("msteams", 24_000),
+        ("msteams-connector", 24_000),
         ("gchat", 32_000),
     ] {
         let body = to(name).sent(&notice).remove(0).to_string();
