@@ -3,16 +3,19 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use delivery_core::plan::{Canary, Capabilities, MetricSpec, Plan, Spec, Strategy};
-use delivery_core::port::Clock;
+use delivery_core::port::{Clock, Notifier};
 use delivery_core::rollout::Phase;
 use delivery_core::sim::{Crash, Happening, START, Scenario, Version, World};
 use delivery_core::{Ports, Revision, State, advance};
 use delivery_http::Client;
 use delivery_http::hook::{HookKind, Webhook, Webhooks};
+use delivery_http::notify::{self, About, Notifications, sender};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use support::{Got, Receiver, Says, client};
 
@@ -192,6 +195,88 @@ async fn whenever_the_process_dies_it_ends_the_same_and_a_repeated_call_has_its_
         repeated, all,
         "every type was called again after a crash at least once"
     );
+}
+
+/// Somebody who is told takes each message, and never answers. The clock of the runtime stands still unless everybody waits
+/// for it: it would have to go on by an hour for each call that a decision waited for.
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_never_answers_delays_no_decision() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let silent = notify::Receiver::new(sender("webhook").unwrap(), &address.into()).unwrap();
+    let silent = silent.timeout(Duration::from_secs(3_600));
+    let told = Notifications::new(client(), About::new("web", "shop"), vec![Arc::new(silent)]).unwrap();
+    let begun = tokio::time::Instant::now();
+    let (ended, _) = notified(&told, async || ()).await;
+    assert_eq!(ended.phase(), Phase::Succeeded);
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    assert!(ended.outbox.len() > 5, "they wait: {}", ended.outbox.len());
+    // The call was made, and holds nobody.
+    let _call = listener.accept().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_slow_receiver_hears_everything_once_and_in_order() {
+    let server = Receiver::start(|_| Says::status(200).after(Duration::from_millis(20))).await;
+    let receiver = notify::Receiver::new(sender("webhook").unwrap(), &server.url("/").into()).unwrap();
+    let receiver = Arc::new(receiver.rate(None));
+    let born =
+        || Notifications::new(client(), About::new("web", "shop"), vec![Arc::clone(&receiver)]).unwrap();
+    let told = born();
+    let (ended, again) = notified(&told, async || {
+        assert_eq!(told.flush(Duration::from_secs(60)).await, 0);
+    })
+    .await;
+    assert!(
+        !ended.outbox.is_empty() && again.outbox.is_empty(),
+        "what was told has left the outbox"
+    );
+    let ids: Vec<u64> = server
+        .got()
+        .iter()
+        .map(|it| it.body["id"].as_u64().unwrap())
+        .collect();
+    assert!(ids.len() > 5 && ids.is_sorted_by(|one, two| one < two), "{ids:?}");
+    // A process that dies has told the server, but not its state: the next one tells the same once more.
+    let crashed = born();
+    for notice in &ended.outbox {
+        crashed.send(notice).await.unwrap();
+    }
+    assert_eq!(crashed.flush(Duration::from_secs(60)).await, 0);
+    let got = server.got();
+    assert_eq!(got.len(), ids.len() + ended.outbox.len());
+    assert_eq!(keys(&got).len(), ids.len(), "a repeat has its key");
+}
+
+/// The states in which a rollout that succeeds has ended: at once, and after `pause` and one more call of the driver.
+async fn notified(notifier: &dyn Notifier, pause: impl AsyncFn()) -> (State, State) {
+    let canary = Canary {
+        step_weight: Some(20.0),
+        ..Canary::default()
+    };
+    let (plan, _) = Spec::new(Strategy::Canary(canary))
+        .compile(&Capabilities::ALL)
+        .unwrap();
+    let revision = |name| Revision::new(name).unwrap();
+    let scenario = Scenario {
+        happenings: vec![Happening::push(Duration::ZERO, revision("v2"))],
+        ..Scenario::new(revision("v1")).version(revision("v2"), Version::GOOD)
+    };
+    let world = World::new(&scenario);
+    let ports = Ports {
+        notifier,
+        ..world.ports()
+    };
+    loop {
+        let advanced = advance(&plan, &ports, &[]).await.unwrap();
+        if advanced.state.phase() == Phase::Succeeded {
+            pause().await;
+            let again = advance(&plan, &ports, &[]).await.unwrap();
+            return (advanced.state, again.state);
+        }
+        let next = [advanced.until, world.next_change()].into_iter().flatten().min();
+        world.advance_to(next.unwrap());
+    }
 }
 
 /// All calls, repeats left out.

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use delivery_core::rollout::{Notice, Severity};
 use reqwest::header::{HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::pace::{Pace, Wait};
 use super::text::{PLAIN, fitted};
@@ -195,7 +196,7 @@ impl Receiver {
         }
         let admitted = self
             .pace()
-            .admit(Instant::now(), self.rate, message.notice.severity);
+            .admit(Instant::now().into_std(), self.rate, message.notice.severity);
         admitted.map_err(|wait| Refusal::NotNow(wait.into()))?;
         for (number, body) in (1_u64..).zip(bodies) {
             // Whoever suppresses repeats by the key must not take one body of a notice for a repeat of another.
@@ -242,7 +243,7 @@ impl Receiver {
             }
             error => {
                 self.pace()
-                    .failed(Instant::now(), error.asked_wait(), &error.to_string());
+                    .failed(Instant::now().into_std(), error.asked_wait(), &error.to_string());
                 Refusal::NotNow(error)
             }
         }

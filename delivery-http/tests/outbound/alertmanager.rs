@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use delivery_core::Timestamp;
 use delivery_core::contract;
-use delivery_core::port::Notifier;
 use delivery_core::rollout::Notice;
 use delivery_http::client::{Call, Endpoint};
 use serde_json::Value;
 
-use crate::words::{begun, client, denied, failed, promoted, receiver, stepped, telling};
+use crate::words::{begun, client, denied, failed, promoted, receiver, stepped, telling, told};
 
 struct Alertmanager {
     process: Child,
@@ -131,7 +130,7 @@ async fn alerts_fire_and_are_resolved_as_the_rollout_goes() {
         (promoted(7), vec![]),
     ] {
         let notice = now(notice);
-        notifications.send(&notice).await.unwrap();
+        told(&notifications, &notice).await.unwrap();
         assert_eq!(names().await, fires, "after {:?}", notice.reason);
     }
 }
@@ -142,8 +141,7 @@ async fn a_repeat_after_a_crash_is_the_same_alert() {
     let alertmanager = Alertmanager::start("repeat").await;
     let notice = now(failed(1));
     for _ in 0..2 {
-        telling([receiver("alertmanager", &alertmanager.url)])
-            .send(&notice)
+        told(&telling([receiver("alertmanager", &alertmanager.url)]), &notice)
             .await
             .unwrap();
     }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use delivery_core::port::{Fault, Notifier};
+use delivery_core::port::{Fault, Notifier, Sent};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::words::{chain, receiver, stepped, telling};
+use crate::words::{chain, receiver, stepped, telling, told};
 
 #[tokio::test]
 async fn a_receiver_that_hangs_costs_one_timeout_and_not_one_for_each_notice() {
@@ -27,14 +27,17 @@ async fn a_receiver_that_hangs_costs_one_timeout_and_not_one_for_each_notice() {
     });
     let notifications = telling([receiver("slack", &url).timeout(Duration::from_millis(100))]);
     for id in 0..32 {
-        let error = notifications.send(&stepped(id)).await.unwrap_err();
-        assert!(matches!(error.fault, Fault::Transient { .. }));
-        assert!(
-            chain(&error).contains("no complete answer from"),
-            "{}",
-            chain(&error)
+        assert_eq!(
+            notifications.send(&stepped(id)).await.unwrap(),
+            Sent::Underway,
+            "at once"
         );
     }
+    let error = told(&notifications, &stepped(0)).await.unwrap_err();
+    assert!(matches!(error.fault, Fault::Transient { .. }));
+    let text = chain(&error);
+    assert!(text.contains("no complete answer from"), "{text}");
+    assert_eq!(notifications.flush(Duration::from_millis(50)).await, 32);
     server.abort();
     // One, and another for every second that this took.
     assert!(calls.load(Ordering::SeqCst) < 5);
@@ -60,7 +63,7 @@ async fn whatever_a_receiver_does_is_an_error_that_may_pass() {
         (garbage, long, "broke off its answer"),
     ] {
         let notifications = telling([receiver("slack", &url).timeout(timeout)]);
-        let error = notifications.send(&stepped(1)).await.unwrap_err();
+        let error = told(&notifications, &stepped(1)).await.unwrap_err();
         assert!(chain(&error).contains(says), "{says}: {}", chain(&error));
         assert_eq!(error.fault, Fault::Transient { after: None }, "{says}");
     }

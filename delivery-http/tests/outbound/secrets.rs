@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use delivery_core::port::{MetricSource, Notifier};
+use delivery_core::port::MetricSource;
 use delivery_http::json_metric::{Covers, JsonMetric, JsonMetricSpec, JsonMetrics};
 use delivery_http::notify::SENDERS;
 use serde_json::json;
@@ -12,7 +12,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::inbox::{Answer, Inbox};
 use crate::json_metric::Question;
-use crate::words::{chain, client, failed, receiver, telling};
+use crate::words::{chain, client, failed, receiver, telling, told};
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -82,7 +82,7 @@ async fn no_log_and_no_error_has_a_secret() {
             shown.push(format!("{receiver:?}"));
             let notifications = telling([receiver.timeout(Duration::from_secs(2))]);
             shown.push(format!("{notifications:?}"));
-            if let Err(error) = notifications.send(&failed(1)).await {
+            if let Err(error) = told(&notifications, &failed(1)).await {
                 shown.push(format!("{error:?} {} ", chain(&error)));
             }
         }

@@ -2,8 +2,10 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 
 use delivery_core::plan::GateKind;
+use delivery_core::port::{Notifier, PortError, Sent};
 use delivery_core::rollout::{Notice, Phase, Reason, Severity};
 use delivery_core::{Revision, Timestamp, Weight};
 use delivery_http::Client;
@@ -72,6 +74,14 @@ pub(crate) fn begun(id: u64) -> Notice {
 
 pub(crate) fn promoted(id: u64) -> Notice {
     notice(id, Phase::Succeeded, Severity::Info, Reason::Promoted)
+}
+
+/// Sends a notice, and asks about it until it has arrived or has failed.
+pub(crate) async fn told(notifier: &dyn Notifier, notice: &Notice) -> Result<(), PortError> {
+    while notifier.send(notice).await? == Sent::Underway {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    Ok(())
 }
 
 /// An error and its causes, as one sentence.
