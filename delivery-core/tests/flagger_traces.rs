@@ -29,8 +29,8 @@ use std::path::{Path, PathBuf};
 
 use anomaly::{Anomaly, Explained, Witness};
 use delivery_core::plan::{Plan, PlanErrors};
-use delivery_core::port::StateStore;
-use delivery_core::rollout::{Command, Order, State};
+use delivery_core::port::{PortError, StateStore};
+use delivery_core::rollout::{Command, Order, State, Unready};
 use delivery_core::{Ports, advance};
 use recording::{Recording, Seen};
 use world::{World, block_on};
@@ -78,8 +78,8 @@ fn decides_as_flagger_does() {
 }
 
 /// How many of our own recordings end how.
-const AGREE: usize = 75;
-const ON_PURPOSE: usize = 17;
+const AGREE: usize = 74;
+const ON_PURPOSE: usize = 18;
 
 fn replay(recording: &Recording) -> Found {
     let world = World::new(recording);
@@ -113,8 +113,7 @@ fn replay(recording: &Recording) -> Found {
                 world.act(action);
             }
         }
-        world.begin(tick.number, plan.interval());
-        if let Err(trouble) = block_on(advance(&plan, &ports(&world), &commands)) {
+        if let Err(trouble) = go_on(&world, &plan, tick.number, &commands) {
             return Found::Differs {
                 text: format!("tick {}: {trouble}: {}", tick.number, trouble.source),
             };
@@ -142,6 +141,21 @@ fn replay(recording: &Recording) -> Found {
         }
     }
     finished(display_only, recording.ticks.len())
+}
+
+/// Flagger looks at the world once in an interval. While a side is not ready, whoever drives us comes back more often, so
+/// that its deadline is seen passing.
+fn go_on(world: &World<'_>, plan: &Plan, tick: usize, commands: &[Command]) -> Result<(), PortError> {
+    let pause = plan.interval() / 10;
+    for _ in 1..10 {
+        let saved = block_on(world.load())?;
+        world.wait(pause);
+        if saved.is_some_and(|it| it.state.unready != Unready::default()) {
+            block_on(advance(plan, &ports(world), &[]))?;
+        }
+    }
+    world.begin(tick, pause);
+    block_on(advance(plan, &ports(world), commands)).map(drop)
 }
 
 fn finished(display_only: Option<(Anomaly, String)>, ticks: usize) -> Found {
@@ -196,8 +210,8 @@ fn ports<'w>(world: &'w World<'_>) -> Ports<'w> {
 
 /// After a decision that differs on purpose, the run must come to an end, with pods under all the traffic.
 fn ends_well(world: &World<'_>, plan: &Plan) -> Result<(), String> {
-    for tick in 0..200 {
-        world.begin(1_000 + tick, plan.interval());
+    for tick in 0..2_000 {
+        world.begin(1_000 + tick, plan.poll());
         world.behave();
         let now = block_on(advance(plan, &ports(world), &[])).map_err(|it| it.to_string())?;
         let seen = world.seen();

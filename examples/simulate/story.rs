@@ -137,6 +137,10 @@ fn happened(it: &Happening) -> String {
         it.command.map(|it| format!("somebody gives the command {it}")),
         it.scale_canary
             .map(|it| format!("somebody scales the canary to {it} pods")),
+        it.clock_forward
+            .map(|by| format!("the clock is set forward by {}", time(by))),
+        it.clock_back
+            .map(|by| format!("the clock is set back by {}", time(by))),
         it.set_weight
             .map(|it| format!("somebody sets the canary's weight to {it}")),
     ];

@@ -112,6 +112,35 @@ const TOLD: [(&str, i32, &[&str]); 14] = [
         ],
     ),
     (
+        "paused-canary-dies",
+        2,
+        &[
+            "somebody: pause",
+            "6m50s  Progressing       100/0        failed 1   the canary serves nothing",
+            "the canary was not ready in time",
+            "0 answered with an error, 0 lost for lack of pods",
+        ],
+    ),
+    (
+        "paused-and-reverted",
+        0,
+        &[
+            "10m0s  Initialized       100/0",
+            "30m0s  Progressing       100/0        failed 0   new revision",
+            "Succeeded: revision v3",
+        ],
+    ),
+    (
+        "clock-steps",
+        0,
+        &[
+            "-- the clock is set forward by 1h0m0s",
+            "-- the clock is set back by 1h0m0s",
+            "6m30s  Progressing       60/40",
+            "11m30s  Succeeded",
+        ],
+    ),
+    (
         "promotion-failed",
         2,
         &[

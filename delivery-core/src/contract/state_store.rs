@@ -211,6 +211,8 @@ fn states() -> Vec<State> {
         due: None,
         traffic: Traffic::Split(Weight::ZERO),
         withheld: false,
+        answer: None,
+        guarded: None,
         look: Some(Timestamp::from_millis(LARGE)),
         steady: Some(Timestamp::from_millis(LARGE)),
         scale: Some(Scale::Pods(u32::MAX)),

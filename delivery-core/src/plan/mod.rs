@@ -342,6 +342,9 @@ pub struct Plan {
     pub(crate) interval: Duration,
     pub(crate) poll: Duration,
     pub(crate) deadline: Duration,
+    /// In how many parts every deadline is seen passing. The exhaustive check explores one: more are more states, and
+    /// no other decisions.
+    pub(crate) deadline_parts: u8,
     pub(crate) bootstrap_dwell: Duration,
     pub(crate) ready: ReadyShare,
     pub(crate) metrics: Vec<Metric>,

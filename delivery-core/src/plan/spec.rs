@@ -256,6 +256,7 @@ impl Spec {
             interval: self.interval,
             poll: self.poll.unwrap_or(self.default_poll()),
             deadline: self.deadline,
+            deadline_parts: crate::rollout::PARTS,
             bootstrap_dwell: if by_hand || self.skip_analysis {
                 Duration::ZERO
             } else {

@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::measured::measured;
+use super::passing::{Deadline, Passing};
 use super::{
     Content, End, Observation, Outcome, Question, Reason, Reply, Run, State, enter, give_up, go, next_look,
 };
@@ -189,8 +190,22 @@ pub(super) fn gate_deadline<'a>(
     seen: &Observation,
 ) -> Option<Outcome<'a>> {
     let Step::Gate(gate) = &run.step else { return None };
-    answer_by(run).filter(|deadline| seen.now >= *deadline && !run.approved)?;
+    let deadline = gate.deadline.filter(|_| !run.approved)?;
+    match run.answer_within().at(seen.now, deadline, plan.deadline_parts) {
+        Deadline::Over => {}
+        Deadline::Part(passed) => {
+            let passed = Run {
+                answer: Some(passed),
+                ..run.clone()
+            };
+            return Some(state.runs(passed, Reason::NotDue, seen));
+        }
+        Deadline::Until(_) => return None,
+    }
     let approved = gate.default == Fallback::Approve;
+    if approved && state.holds_forward() {
+        return None;
+    }
     let reason = Reason::GateDeadline {
         kind: gate.kind,
         gate: gate.name.clone(),
@@ -203,19 +218,20 @@ pub(super) fn gate_deadline<'a>(
     })
 }
 
-/// When the present gate's answer is due, if it has a deadline.
-pub(super) fn answer_by(run: &Run) -> Option<Timestamp> {
-    match &run.step {
-        Step::Gate(gate) => gate.deadline.map(|deadline| run.entered.after(deadline)),
-        Step::Scale { .. }
-        | Step::Shift { .. }
-        | Step::Mirror { .. }
-        | Step::Match
-        | Step::Analyse { .. }
-        | Step::Pause { .. }
-        | Step::Promote { .. }
-        | Step::Return { .. }
-        | Step::Settle { .. } => None,
+/// When to look next whether the present gate's deadline has passed, if it has one.
+pub(super) fn answer_by(plan: &Plan, run: &Run, now: Timestamp) -> Option<Timestamp> {
+    let Step::Gate(gate) = &run.step else { return None };
+    match run.answer_within().at(now, gate.deadline?, plan.deadline_parts) {
+        Deadline::Until(until) => Some(until),
+        Deadline::Part(_) => Some(now),
+        Deadline::Over => None,
+    }
+}
+
+impl Run {
+    /// The time that the present gate has for its answer. A state of an earlier version knows when it was entered.
+    fn answer_within(&self) -> Passing {
+        self.answer.unwrap_or(Passing::from(self.entered))
     }
 }
 
@@ -387,7 +403,11 @@ pub(super) fn replies<'s>(state: &State, seen: &'s Observation) -> impl Iterator
         .map(|it| &it.content)
 }
 
-fn answer<'s>(state: &State, gate: &Gate, seen: &'s Observation) -> Option<Result<&'s Answer, &'s String>> {
+pub(super) fn answer<'s>(
+    state: &State,
+    gate: &Gate,
+    seen: &'s Observation,
+) -> Option<Result<&'s Answer, &'s String>> {
     replies(state, seen).find_map(|it| match it {
         Content::Gate { kind, name, said } if (*kind, name) == (gate.kind, &gate.name) => Some(said.as_ref()),
         Content::Gate { .. } | Content::Measured(_) | Content::History(_) => None,

@@ -29,11 +29,11 @@ pub enum Order {
     Approve,
     /// Promote now: skip what is left of gates and analysis. Readiness is not skipped, and neither is a rollback.
     Promote,
-    /// Hold everything where it is.
+    /// Bring nothing forward. What keeps users safe goes on: see [`State::holds_forward`].
     Pause,
     /// Go on after a pause.
     Resume,
-    /// Roll back; the revision is refused.
+    /// Roll back, at any moment of a run; the revision is refused. What the primary has taken of it, it gives back.
     Abort,
     /// Roll out the refused revision once more.
     Retry,
@@ -75,7 +75,7 @@ pub(super) fn obey<'a>(plan: &Plan, state: &State, command: &Command, seen: &Obs
         (Order::Resume, _) if state.paused.is_some() => base.paused = None,
         (Order::Resume, _) => return ignored(base, "nothing is paused"),
         (Order::Approve, _) => return ignored(base, "nothing waits for an approval"),
-        (Order::Promote | Order::Abort, Stage::Rollout(run)) if run.promoting => {
+        (Order::Promote, Stage::Rollout(run)) if run.promoting => {
             return ignored(base, "the primary is taking the revision already");
         }
         (Order::Promote, Stage::Rollout(run)) => {

@@ -14,9 +14,7 @@ pub fn explain(plan: &Plan, state: &State, outcome: Option<&Outcome<'_>>) -> Str
     let mut lines = Vec::new();
     lines.push(headline(plan, state));
     if let Some(actor) = &state.paused {
-        lines.push(format!(
-            "Paused by {actor}: everything stays as it is until `resume`."
-        ));
+        lines.push(format!("Paused by {actor}: nothing goes forward until `resume`."));
     }
     match &state.stage {
         Stage::Bootstrap(_) => lines.push(String::from(

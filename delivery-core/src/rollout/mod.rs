@@ -10,8 +10,10 @@ mod check;
 mod command;
 mod desired;
 mod explain;
+mod guard;
 mod measured;
 mod observation;
+mod passing;
 mod readiness;
 mod reason;
 mod relocate;
@@ -27,6 +29,8 @@ pub use self::command::{Command, Order};
 pub use self::desired::{Desired, desired};
 pub use self::explain::explain;
 pub use self::observation::{Content, Observation, Reply};
+pub(crate) use self::passing::PARTS;
+pub use self::passing::Passing;
 use self::readiness::{Readiness, note_readiness, readiness, serves};
 pub use self::reason::{Notice, Reason, Severity, Side};
 pub use self::state::{Bootstrap, End, Idle, Phase, Retreat, Run, Stage, State, Status, Unready};
@@ -71,6 +75,9 @@ pub enum Outcome<'a> {
 }
 
 /// Decides. Total and deterministic: the same three values give the same outcome, on every machine.
+///
+/// What comes first: commands, since when a side is not ready, a clock that was set back; then the rules of the stage. A
+/// pause stops what brings a revision forward, and nothing else: see [`State::holds_forward`].
 pub fn step<'a>(plan: &'a Plan, state: &'a State, seen: &Observation) -> Outcome<'a> {
     if let Some(command) = seen.commands.iter().find(|it| !state.knows(&it.id)) {
         return obey(plan, state, command, seen);
@@ -78,8 +85,8 @@ pub fn step<'a>(plan: &'a Plan, state: &'a State, seen: &Observation) -> Outcome
     if let Some(noted) = note_readiness(plan, state, seen) {
         return noted;
     }
-    if state.paused.is_some() {
-        return hold(None, Reason::Paused);
+    if let Some(next) = guard::anchored(plan, state, seen.now) {
+        return state.goes(next, Reason::ClockSetBack, seen);
     }
     match &state.stage {
         Stage::Bootstrap(it) => bootstrap(plan, state, it, seen),
@@ -96,72 +103,56 @@ fn bootstrap<'a>(plan: &'a Plan, state: &'a State, it: &Bootstrap, seen: &Observ
     let Some(target) = &seen.target else {
         return look_again(plan, seen, Reason::TargetUnknown);
     };
-    let Some(revision) = it
-        .revision
-        .as_ref()
-        .filter(|revision| it.routed || *revision == target)
-    else {
-        let created = Bootstrap {
+    let to = |bootstrap: Bootstrap, reason| state.enters(Stage::Bootstrap(bootstrap), reason, seen);
+    let wanted = |revision: &&Revision| it.routed || *revision == target;
+    let Some(revision) = it.revision.as_ref().filter(wanted) else {
+        if state.holds_forward() {
+            return hold(None, Reason::Paused);
+        }
+        let stage = Stage::Bootstrap(Bootstrap {
             revision: Some(target.clone()),
             entered: seen.now,
             routed: false,
             overdue: false,
-        };
-        let mut next = State {
-            stage: Stage::Bootstrap(created),
-            ..state.clone()
-        };
-        next.unready.primary = Some(seen.now);
-        return go(state, next, Reason::NewRevision, seen);
+        });
+        let mut created = state.at_stage(stage);
+        created.unready.primary = Some(Passing::from(seen.now));
+        return state.goes(created, Reason::NewRevision, seen);
     };
     if it.routed {
         if seen.in_force != Some(Traffic::PRIMARY) {
             return look_again(plan, seen, Reason::TrafficNotInForce);
         }
-        let next = State {
-            primary: Some(revision.clone()),
-            stage: Stage::Idle(Idle::Initialized),
-            ..state.clone()
-        };
-        return go(state, next, Reason::Bootstrapped, seen);
+        let mut served = state.at_stage(Stage::Idle(Idle::Initialized));
+        served.primary = Some(revision.clone());
+        return state.goes(served, Reason::Bootstrapped, seen);
     }
     let due = it.entered.after(plan.bootstrap_dwell);
+    let ready = Reason::Ready { side: Side::Primary };
+    let not_ready = Reason::NotReady { side: Side::Primary };
     match readiness(plan, state, seen, Side::Primary) {
+        Readiness::Ready if state.holds_forward() => hold(None, Reason::Paused),
         Readiness::Ready if seen.now < due => hold(Some(due), Reason::NotDue),
-        Readiness::Ready => {
-            let routed = Bootstrap {
+        Readiness::Ready => to(
+            Bootstrap {
                 routed: true,
                 ..it.clone()
-            };
-            let next = State {
-                stage: Stage::Bootstrap(routed),
-                ..state.clone()
-            };
-            go(state, next, Reason::Ready { side: Side::Primary }, seen)
-        }
+            },
+            ready,
+        ),
         // What serves now goes on serving: a primary that never comes up harms nobody.
         Readiness::Dead if !it.overdue => {
-            let overdue = Bootstrap {
-                overdue: true,
-                ..it.clone()
-            };
-            let next = State {
-                stage: Stage::Bootstrap(overdue),
-                ..state.clone()
-            };
-            go(
-                state,
-                next,
-                Reason::DeadlineExceeded { side: Side::Primary },
-                seen,
+            let reason = Reason::DeadlineExceeded { side: Side::Primary };
+            to(
+                Bootstrap {
+                    overdue: true,
+                    ..it.clone()
+                },
+                reason,
             )
         }
-        Readiness::Dead | Readiness::Unknown => {
-            look_again(plan, seen, Reason::NotReady { side: Side::Primary })
-        }
-        Readiness::Waiting { until } => {
-            look_until(plan, seen, until, Reason::NotReady { side: Side::Primary })
-        }
+        Readiness::Dead | Readiness::Unknown => look_again(plan, seen, not_ready),
+        Readiness::Waiting { until } => look_until(plan, seen, until, not_ready),
     }
 }
 
@@ -178,44 +169,23 @@ fn idle<'a>(plan: &'a Plan, state: &'a State, it: &Idle, seen: &Observation) -> 
         return hold(None, Reason::Refused);
     }
     let unchanged = state.primary.as_ref() == Some(target);
-    if let Idle::Failed {
-        refused: Some(_),
-        why,
-        serving,
-        checks,
-    } = it
-        && unchanged
-    {
+    if refused.is_some() && unchanged {
         // Something else was wanted since: wanting the refused one again is then a new wish.
-        let stage = Stage::Idle(Idle::Failed {
-            refused: None,
-            why: why.clone(),
-            serving: *serving,
-            checks: *checks,
-        });
-        return go(
-            state,
-            State {
-                stage,
-                ..state.clone()
-            },
-            Reason::Withdrawn,
-            seen,
-        );
+        return state.enters(Stage::Idle(it.forgiven()), Reason::Withdrawn, seen);
     }
     if unchanged && serving == Side::Primary {
         return hold(None, Reason::NothingToDo);
     }
+    let not_ready = Reason::NotReady { side: Side::Primary };
     match readiness(plan, state, seen, Side::Primary) {
-        Readiness::Unknown => look_again(plan, seen, Reason::NotReady { side: Side::Primary }),
-        Readiness::Waiting { until } => {
-            look_until(plan, seen, until, Reason::NotReady { side: Side::Primary })
-        }
+        Readiness::Unknown => look_again(plan, seen, not_ready),
+        Readiness::Waiting { until } => look_until(plan, seen, until, not_ready),
         // The canary's side is needed for the new revision: first its traffic goes to whatever the primary serves.
         Readiness::Ready | Readiness::Dead if serving == Side::Canary && serves(seen.primary.as_ref()) => {
             give_up(state, target, Reason::NewRevision, End::Superseded, seen)
         }
-        Readiness::Dead if unchanged => look_again(plan, seen, Reason::NotReady { side: Side::Primary }),
+        Readiness::Dead if unchanged => look_again(plan, seen, not_ready),
+        Readiness::Ready | Readiness::Dead if state.holds_forward() => hold(None, Reason::Paused),
         // A primary that is dead is a reason to go on, not to wait: this may be the fix.
         Readiness::Ready | Readiness::Dead => start(plan, state, target, seen),
     }
@@ -234,6 +204,8 @@ fn start<'a>(plan: &Plan, state: &State, target: &Revision, seen: &Observation) 
         look: None,
         traffic: state.traffic(),
         withheld: false,
+        answer: None,
+        guarded: None,
         steady: None,
         scale: None,
         promoting: false,
@@ -249,49 +221,38 @@ fn start<'a>(plan: &Plan, state: &State, target: &Revision, seen: &Observation) 
     enter(plan, state, &run, 0, Reason::NewRevision, seen)
 }
 
-/// A revision is judged. What comes first wins: a canary that serves nothing, the primary, a newer revision, the
-/// canary, the routing, the time, the step.
+/// A revision is judged. What comes first wins: a canary that serves nothing, another revision that is wanted, a canary that
+/// is dead; then, as long as the run waits for anything, whoever may ask for a rollback.
 fn progress<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, seen: &Observation) -> Outcome<'a> {
-    if let Some(moved) = withhold_or_return(plan, state, run, seen) {
-        return moved;
+    if let Some(safe) = withhold(plan, state, run, seen).or_else(|| superseded(state, run, seen)) {
+        return safe;
     }
-    match readiness(plan, state, seen, Side::Primary) {
-        Readiness::Ready | Readiness::Dead => {}
-        Readiness::Waiting { until } => {
-            return look_until(plan, seen, until, Reason::NotReady { side: Side::Primary });
-        }
-        Readiness::Unknown => return look_again(plan, seen, Reason::NotReady { side: Side::Primary }),
+    if run.scale.is_some() && readiness(plan, state, seen, Side::Canary) == Readiness::Dead {
+        let why = Reason::DeadlineExceeded { side: Side::Canary };
+        return give_up(state, &run.revision, why, End::Failed, seen);
     }
-    if let Some(newer) = seen.target.as_ref().filter(|it| **it != run.revision) {
-        let why = if state.primary.as_ref() == Some(newer) {
-            Reason::Withdrawn
-        } else {
-            Reason::NewerRevision { newer: newer.clone() }
-        };
-        return give_up(state, &run.revision, why, End::Superseded, seen);
-    }
-    if run.scale.is_some() {
-        match readiness(plan, state, seen, Side::Canary) {
-            Readiness::Ready => {}
-            Readiness::Waiting { until } => {
-                return look_until(plan, seen, until, Reason::NotReady { side: Side::Canary });
-            }
-            Readiness::Unknown => return look_again(plan, seen, Reason::NotReady { side: Side::Canary }),
-            Readiness::Dead => {
-                let why = Reason::DeadlineExceeded { side: Side::Canary };
-                return give_up(state, &run.revision, why, End::Failed, seen);
-            }
+    guard::guarded(plan, state, run, seen, forward(plan, state, run, seen))
+}
+
+/// What brings a run forward. In order: the primary, the canary, the routing, a gate's deadline, a pause, the time, the step.
+fn forward<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, seen: &Observation) -> Outcome<'a> {
+    let sides = [(Side::Primary, true), (Side::Canary, run.scale.is_some())];
+    for (side, _) in sides.into_iter().filter(|(_, needed)| *needed) {
+        match readiness(plan, state, seen, side) {
+            // A primary that is dead is a reason to go on: this may be the fix.
+            Readiness::Ready | Readiness::Dead => {}
+            Readiness::Waiting { until } => return look_until(plan, seen, until, Reason::NotReady { side }),
+            Readiness::Unknown => return look_again(plan, seen, Reason::NotReady { side }),
         }
     }
     match (seen.in_force == Some(run.wanted()), run.steady) {
         (false, None) => return look_again(plan, seen, Reason::TrafficNotInForce),
         (false, Some(_)) => {
-            return go(
-                state,
-                state.with(Run {
+            return state.runs(
+                Run {
                     steady: None,
                     ..run.clone()
-                }),
+                },
                 Reason::Drifted,
                 seen,
             );
@@ -303,20 +264,24 @@ fn progress<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, seen: &Observati
             } else {
                 run.due
             };
-            let steady = Run {
-                steady: Some(seen.now),
-                look: next_look(plan, &run.step, seen.now, due),
-                due,
-                ..run.clone()
-            };
+            let look = next_look(plan, &run.step, seen.now, due);
             if !run.step.moves_traffic() {
-                return go(state, state.with(steady), Reason::InForce, seen);
+                let steady = Run {
+                    steady: Some(seen.now),
+                    look,
+                    due,
+                    ..run.clone()
+                };
+                return state.runs(steady, Reason::InForce, seen);
             }
         }
         (true, Some(_)) => {}
     }
     if let Some(by_default) = check::gate_deadline(plan, state, run, seen) {
         return by_default;
+    }
+    if state.holds_forward() {
+        return hold(check::answer_by(plan, run, seen.now), Reason::Paused);
     }
     if let Some(look) = run.glance(plan) {
         if seen.now < look {
@@ -327,10 +292,8 @@ fn progress<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, seen: &Observati
     match run.due {
         None => return hold(None, Reason::UntilResumed),
         Some(due) if seen.now < due => {
-            return hold(
-                Some(due.min(check::answer_by(run).unwrap_or(due))),
-                Reason::NotDue,
-            );
+            let answer = check::answer_by(plan, run, seen.now);
+            return hold(Some(due.min(answer.unwrap_or(due))), Reason::NotDue);
         }
         Some(_) => {}
     }
@@ -352,17 +315,20 @@ fn progress<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, seen: &Observati
 }
 
 /// A canary none of whose pods takes requests gets none, as long as the primary takes them, and that counts as a failed
-/// check. When it was observed ready again, it gets its share back; its deadline runs meanwhile.
-fn withhold_or_return<'a>(plan: &Plan, state: &State, run: &Run, seen: &Observation) -> Option<Outcome<'a>> {
+/// check. It gets its share back when it was observed ready again, and at once when the primary serves nothing; its deadline
+/// runs meanwhile.
+fn withhold<'a>(plan: &Plan, state: &State, run: &Run, seen: &Observation) -> Option<Outcome<'a>> {
     let moved = |withheld| Run {
         withheld,
         steady: None,
         ..run.clone()
     };
     if run.withheld {
+        let primary_serves_nothing = seen.primary.as_ref().is_some_and(|pods| pods.available == 0);
+        let may = primary_serves_nothing || !state.holds_forward();
         let ready = readiness(plan, state, seen, Side::Canary) == Readiness::Ready;
         let reason = Reason::Ready { side: Side::Canary };
-        return ready.then(|| go(state, state.with(moved(false)), reason, seen));
+        return (ready && may).then(|| state.runs(moved(false), reason, seen));
     }
     let dead = run.scale.is_some()
         && run.traffic.reaches_canary()
@@ -381,61 +347,72 @@ fn withhold_or_return<'a>(plan: &Plan, state: &State, run: &Run, seen: &Observat
     Some(check::stop_or_go(plan, state, next, Reason::Withheld, seen))
 }
 
-/// The primary takes the revision. There is no way back from here: the revision has passed everything, and the canary
-/// carries it until the primary does.
+/// Another revision is wanted. The one that the primary had before is wanted back at any time; a newer one takes its turn
+/// after a promotion that has begun.
+fn superseded<'a>(state: &State, run: &Run, seen: &Observation) -> Option<Outcome<'a>> {
+    let wanted = seen.target.as_ref().filter(|wanted| **wanted != run.revision)?;
+    let why = if state.primary.as_ref() == Some(wanted) {
+        Reason::Withdrawn
+    } else if run.promoting {
+        return None;
+    } else {
+        Reason::NewerRevision {
+            newer: wanted.clone(),
+        }
+    };
+    Some(give_up(state, &run.revision, why, End::Superseded, seen))
+}
+
+/// The primary takes the revision, and then the traffic. Until the run has ended, the state remembers what the primary had
+/// before, so there is a way back: for a revision that is withdrawn, and for whoever asks for a rollback.
 fn promotion<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, seen: &Observation) -> Outcome<'a> {
-    if let Some(moved) = withhold_or_return(plan, state, run, seen) {
-        return moved;
+    if let Some(safe) = withhold(plan, state, run, seen).or_else(|| superseded(state, run, seen)) {
+        return safe;
     }
+    let dead = readiness(plan, state, seen, Side::Primary) == Readiness::Dead;
+    if dead && readiness(plan, state, seen, Side::Canary) == Readiness::Ready {
+        let stage = Stage::Idle(Idle::Failed {
+            refused: Some(run.revision.clone()),
+            why: Reason::PromotionFailed,
+            serving: Side::Canary,
+            checks: run.checks,
+        });
+        let mut failed = state.at_stage(stage);
+        failed.primary = Some(run.revision.clone());
+        return state.goes(failed, Reason::PromotionFailed, seen);
+    }
+    let newer = seen
+        .target
+        .as_ref()
+        .filter(|wanted| dead && **wanted != run.revision);
+    if let Some(newer) = newer {
+        // Neither side serves, and somebody has pushed what may be the fix.
+        let mut tried = state.clone();
+        tried.primary = Some(run.revision.clone());
+        let why = Reason::NewerRevision { newer: newer.clone() };
+        return give_up(&tried, &run.revision, why, End::Superseded, seen);
+    }
+    guard::guarded(plan, state, run, seen, promoted(plan, state, run, seen))
+}
+
+/// What brings a promotion forward.
+fn promoted<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, seen: &Observation) -> Outcome<'a> {
     let canary_ready = readiness(plan, state, seen, Side::Canary) == Readiness::Ready;
+    let not_ready = Reason::NotReady { side: Side::Primary };
     match readiness(plan, state, seen, Side::Primary) {
         Readiness::Ready => {}
-        Readiness::Waiting { until } => {
-            return look_until(plan, seen, until, Reason::NotReady { side: Side::Primary });
-        }
-        Readiness::Unknown => return look_again(plan, seen, Reason::NotReady { side: Side::Primary }),
-        Readiness::Dead if canary_ready => {
-            let failed = Idle::Failed {
-                refused: Some(run.revision.clone()),
-                why: Reason::PromotionFailed,
-                serving: Side::Canary,
-                checks: run.checks,
-            };
-            let stage = Stage::Idle(failed);
-            let next = State {
-                primary: Some(run.revision.clone()),
-                stage,
-                ..state.clone()
-            };
-            return go(state, next, Reason::PromotionFailed, seen);
-        }
-        Readiness::Dead => {
-            let newer = seen.target.as_ref().filter(|it| **it != run.revision);
-            let Some(newer) = newer else {
-                return look_again(plan, seen, Reason::NoSideServes);
-            };
-            // Neither side serves, and somebody has pushed what may be the fix.
-            let tried = State {
-                primary: Some(run.revision.clone()),
-                ..state.clone()
-            };
-            let why = Reason::NewerRevision { newer: newer.clone() };
-            return give_up(&tried, &run.revision, why, End::Superseded, seen);
-        }
+        Readiness::Waiting { until } => return look_until(plan, seen, until, not_ready),
+        Readiness::Unknown => return look_again(plan, seen, not_ready),
+        Readiness::Dead => return look_again(plan, seen, Reason::NoSideServes),
     }
-    if let Some(settle) = plan
-        .settle_after(run.at)
-        .filter(|_| !canary_ready && run.traffic.reaches_canary())
-    {
+    if state.holds_forward() {
+        return hold(None, Reason::Paused);
+    }
+    let settle = plan.settle_after(run.at);
+    if let Some(settle) = settle.filter(|_| !canary_ready && run.traffic.reaches_canary()) {
         // The canary can no longer be relied on, and the primary is ready: no reason to go slowly.
-        return enter(
-            plan,
-            state,
-            run,
-            settle,
-            Reason::NotReady { side: Side::Canary },
-            seen,
-        );
+        let reason = Reason::NotReady { side: Side::Canary };
+        return enter(plan, state, run, settle, reason, seen);
     }
     if seen.in_force != Some(run.wanted()) {
         return look_again(plan, seen, Reason::TrafficNotInForce);
@@ -445,8 +422,7 @@ fn promotion<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, seen: &Observat
         Some(due) if seen.now < due => return hold(Some(due), Reason::NotDue),
         Some(_) => {}
     }
-    let promoted = matches!(run.step, Step::Promote { .. });
-    let reason = if promoted {
+    let reason = if matches!(run.step, Step::Promote { .. }) {
         Reason::Ready { side: Side::Primary }
     } else {
         Reason::InForce
@@ -454,37 +430,39 @@ fn promotion<'a>(plan: &'a Plan, state: &'a State, run: &'a Run, seen: &Observat
     enter(plan, state, run, run.at.saturating_add(1), reason, seen)
 }
 
-/// Traffic goes back to the primary, as soon as that serves anything; then the run is over.
+/// Traffic goes back to the primary, as soon as that serves anything; then the run is over. Nothing stops it.
 fn retreat<'a>(plan: &'a Plan, state: &'a State, it: &'a Retreat, seen: &Observation) -> Outcome<'a> {
+    let not_ready = Reason::NotReady { side: Side::Primary };
     if it.traffic != Traffic::PRIMARY {
         if !serves(seen.primary.as_ref()) {
             let dead = readiness(plan, state, seen, Side::Primary) == Readiness::Dead;
             let newer = seen
                 .target
                 .as_ref()
-                .filter(|target| dead && **target != it.revision);
+                .filter(|wanted| dead && **wanted != it.revision);
             return match newer {
                 // The primary does not come back, and somebody has pushed what may be the fix.
-                Some(newer) => start(plan, state, newer, seen),
-                None => look_again(plan, seen, Reason::NotReady { side: Side::Primary }),
+                Some(newer) if !state.holds_forward() => start(plan, state, newer, seen),
+                Some(_) | None => look_again(plan, seen, not_ready),
             };
         }
         let back = Retreat {
             traffic: Traffic::PRIMARY,
             ..it.clone()
         };
-        return go(
-            state,
-            State {
-                stage: Stage::Retreat(back),
-                ..state.clone()
-            },
-            it.why.clone(),
-            seen,
-        );
+        return state.enters(Stage::Retreat(back), it.why.clone(), seen);
     }
     if seen.in_force != Some(Traffic::PRIMARY) {
         return look_again(plan, seen, Reason::TrafficNotInForce);
+    }
+    // A promotion that was broken off: the primary takes back what it had before.
+    let observed = seen.primary.as_ref().and_then(|pods| pods.revision.as_ref());
+    if observed.is_some() && observed != state.primary.as_ref() {
+        match readiness(plan, state, seen, Side::Primary) {
+            Readiness::Waiting { until } => return look_until(plan, seen, until, not_ready),
+            Readiness::Unknown => return look_again(plan, seen, not_ready),
+            Readiness::Ready | Readiness::Dead => {}
+        }
     }
     let idle = match (it.end, &seen.target) {
         (End::Failed, _) => Idle::Failed {
@@ -494,20 +472,14 @@ fn retreat<'a>(plan: &'a Plan, state: &'a State, it: &'a Retreat, seen: &Observa
             checks: it.checks,
         },
         (End::Superseded, None) => return look_again(plan, seen, Reason::TargetUnknown),
-        (End::Superseded, Some(target)) if state.primary.as_ref() != Some(target) => {
+        (End::Superseded, Some(target))
+            if state.primary.as_ref() != Some(target) && !state.holds_forward() =>
+        {
             return start(plan, state, target, seen);
         }
         (End::Superseded, Some(_)) => Idle::Initialized,
     };
-    go(
-        state,
-        State {
-            stage: Stage::Idle(idle),
-            ..state.clone()
-        },
-        Reason::TrafficBack,
-        seen,
-    )
+    state.enters(Stage::Idle(idle), Reason::TrafficBack, seen)
 }
 
 /// Gives a revision up. Traffic moves at once if the primary serves anything, otherwise as soon as it does.
@@ -524,15 +496,7 @@ fn give_up<'a>(state: &State, revision: &Revision, why: Reason, end: End, seen: 
         end,
         checks: state.checks(),
     };
-    go(
-        state,
-        State {
-            stage: Stage::Retreat(retreat),
-            ..state.clone()
-        },
-        why,
-        seen,
-    )
+    state.enters(Stage::Retreat(retreat), why, seen)
 }
 
 /// Takes the run to step `at`: this is the only place where a run moves traffic, scales or promotes.
@@ -545,13 +509,9 @@ fn enter<'a>(
     seen: &Observation,
 ) -> Outcome<'a> {
     let Some(step) = plan.steps.get(at) else {
-        let stage = Stage::Idle(Idle::Succeeded { checks: run.checks });
-        let next = State {
-            primary: Some(run.revision.clone()),
-            stage,
-            ..state.clone()
-        };
-        return go(state, next, Reason::Promoted, seen);
+        let mut done = state.at_stage(Stage::Idle(Idle::Succeeded { checks: run.checks }));
+        done.primary = Some(run.revision.clone());
+        return state.goes(done, Reason::Promoted, seen);
     };
     let mut run = Run {
         at,
@@ -564,6 +524,8 @@ fn enter<'a>(
         rounds_since_denial: 0,
         approved: false,
         withheld: false,
+        answer: None,
+        guarded: (!plan.rollback_gates.is_empty()).then_some(seen.now),
         ..run.clone()
     };
     let mut unready = state.unready;
@@ -573,7 +535,7 @@ fn enter<'a>(
         run.began = run.began.or(Some(now));
     }
     match *step {
-        Step::Gate(_) => {}
+        Step::Gate(ref gate) => run.answer = gate.deadline.map(|_| Passing::from(now)),
         Step::Scale { .. }
             if run.scale.is_none() && before.reaches_canary() && serves(seen.primary.as_ref()) =>
         {
@@ -583,7 +545,7 @@ fn enter<'a>(
         Step::Scale { scale, dwell } => {
             run.scale = Some(scale);
             run.due = Some(now.after(dwell));
-            unready.canary = Some(now);
+            unready.canary = Some(Passing::from(now));
         }
         Step::Shift { weight, dwell } => {
             run.traffic = Traffic::Split(weight);
@@ -603,7 +565,7 @@ fn enter<'a>(
             }
             run.promoting = true;
             run.due = Some(now.after(dwell));
-            unready.primary = Some(now);
+            unready.primary = Some(Passing::from(now));
         }
         Step::Return { weight, dwell } => {
             run.traffic = Traffic::Split(weight.min(before.weight()));
@@ -620,24 +582,63 @@ fn enter<'a>(
     }
     let in_force = run.traffic == before && seen.in_force == Some(before);
     run.steady = in_force.then(|| run.steady.unwrap_or(now));
-    go(
-        state,
-        State {
-            stage: Stage::Rollout(run),
-            unready,
-            ..state.clone()
-        },
-        reason,
-        seen,
-    )
+    let mut entered = state.at_stage(Stage::Rollout(run));
+    entered.unready = unready;
+    state.goes(entered, reason, seen)
 }
 
+/// The vocabulary of transitions. Nothing else makes a next state.
 impl State {
-    fn with(&self, run: Run) -> Self {
+    /// The same state at another stage.
+    fn at_stage(&self, stage: Stage) -> Self {
         Self {
-            stage: Stage::Rollout(run),
-            ..self.clone()
+            stage,
+            sequence: self.sequence,
+            primary: self.primary.clone(),
+            paused: self.paused.clone(),
+            unready: self.unready,
+            commands: self.commands.clone(),
+            outbox: self.outbox.clone(),
+            dropped: self.dropped,
         }
+    }
+
+    /// Goes to another stage.
+    fn enters<'a>(&self, stage: Stage, reason: Reason, seen: &Observation) -> Outcome<'a> {
+        self.goes(self.at_stage(stage), reason, seen)
+    }
+
+    /// Goes on with the run, changed so.
+    fn runs<'a>(&self, run: Run, reason: Reason, seen: &Observation) -> Outcome<'a> {
+        self.enters(Stage::Rollout(run), reason, seen)
+    }
+
+    /// Goes to a next state: it is counted, and told to people if they would notice.
+    fn goes<'a>(&self, next: Self, reason: Reason, seen: &Observation) -> Outcome<'a> {
+        go(self, next, reason, seen)
+    }
+
+    /// Whether nothing may bring a revision forward: somebody has paused the rollout.
+    ///
+    /// It does not stop what keeps users safe: traffic leaves a dead canary, a revision that is no longer wanted is
+    /// withdrawn, deadlines pass, gates of kind `rollback` are asked, and a rollback that has begun goes on.
+    pub const fn holds_forward(&self) -> bool {
+        self.paused.is_some()
+    }
+
+    fn with(&self, run: Run) -> Self {
+        self.at_stage(Stage::Rollout(run))
+    }
+}
+
+impl Idle {
+    /// The same, and nothing is refused any more.
+    fn forgiven(&self) -> Self {
+        let mut idle = self.clone();
+        if let Self::Failed { refused, .. } = &mut idle {
+            *refused = None;
+        }
+        idle
     }
 }
 

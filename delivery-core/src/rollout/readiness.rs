@@ -1,5 +1,6 @@
 //! Whether a side takes requests, and since when it does not.
 
+use super::passing::{Deadline, Passing};
 use super::{Idle, Observation, Outcome, Reason, Side, Stage, State, Unready, go};
 use crate::plan::Plan;
 use crate::port::Pods;
@@ -40,23 +41,35 @@ pub(super) fn serves(pods: Option<&Pods>) -> bool {
     pods.is_some_and(|pods| pods.available > 0)
 }
 
-/// Records since when a side is not ready, so that a deadline survives a restart.
+/// Records since when a side is not ready, and how much of its deadline was seen passing, so that both survive a restart.
 pub(super) fn note_readiness<'a>(plan: &Plan, state: &State, seen: &Observation) -> Option<Outcome<'a>> {
-    let noted = |side: Side, since: Option<Timestamp>| {
-        let (pods, revision, share) = expected(plan, state, seen, side)?;
-        match (is_ready(pods, revision, share), since) {
-            (true, _) => None,
-            (false, Some(since)) => Some(since),
-            (false, None) => Some(pods.unready_since.map_or(seen.now, |it| it.min(seen.now))),
+    let noted = |side: Side, before: Option<Passing>, observed: bool| {
+        let Some((pods, revision, share)) = expected(plan, state, seen, side) else {
+            // What nobody can tell has not changed.
+            return before.filter(|_| !observed);
+        };
+        if is_ready(pods, revision, share) {
+            return None;
+        }
+        let vouched = |since| Passing::vouched(since, seen.now, plan.deadline, plan.deadline_parts);
+        let reported = pods.unready_since;
+        let Some(before) = before else {
+            return Some(reported.map_or(Passing::from(seen.now), vouched));
+        };
+        match (reported, before.reported) {
+            // The platform has seen it ready since: the time begins anew.
+            (Some(since), Some(last)) if since > last => return Some(vouched(since)),
+            (Some(_), None) => return Some(Passing { reported, ..before }),
+            (Some(_) | None, _) => {}
+        }
+        match before.at(seen.now, plan.deadline, plan.deadline_parts) {
+            Deadline::Part(passed) => Some(passed),
+            Deadline::Over | Deadline::Until(_) => Some(before),
         }
     };
     let unready = Unready {
-        primary: noted(Side::Primary, state.unready.primary).or(state.unready.primary.filter(|_| {
-            // What nobody can tell has not changed.
-            seen.primary.is_none()
-        })),
-        canary: noted(Side::Canary, state.unready.canary)
-            .or(state.unready.canary.filter(|_| seen.canary.is_none())),
+        primary: noted(Side::Primary, state.unready.primary, seen.primary.is_some()),
+        canary: noted(Side::Canary, state.unready.canary, seen.canary.is_some()),
     };
     if unready == state.unready {
         return None;
@@ -66,11 +79,11 @@ pub(super) fn note_readiness<'a>(plan: &Plan, state: &State, seen: &Observation)
     } else {
         Side::Primary
     };
-    let lost = match side {
+    let is_lost = match side {
         Side::Primary => unready.primary.is_some(),
         Side::Canary => unready.canary.is_some(),
     };
-    let reason = if lost {
+    let reason = if is_lost {
         Reason::NotReady { side }
     } else {
         Reason::Ready { side }
@@ -132,14 +145,11 @@ pub(super) fn readiness(plan: &Plan, state: &State, seen: &Observation, side: Si
         Side::Primary => state.unready.primary,
         Side::Canary => state.unready.canary,
     };
-    // Where the platform knows since when, a time in which nobody drove the rollout does not count.
-    let until = noted
-        .max(pods.unready_since)
-        .unwrap_or(seen.now)
-        .after(plan.deadline);
-    if seen.now >= until {
-        Readiness::Dead
-    } else {
-        Readiness::Waiting { until }
+    let noted = noted.unwrap_or(Passing::from(seen.now));
+    match noted.at(seen.now, plan.deadline, plan.deadline_parts) {
+        Deadline::Over => Readiness::Dead,
+        Deadline::Until(until) => Readiness::Waiting { until },
+        // It is about to be noted.
+        Deadline::Part(_) => Readiness::Waiting { until: seen.now },
     }
 }

@@ -106,6 +106,10 @@ pub enum Reason {
         /// What each of their metrics said.
         evidence: Vec<Evidence>,
     },
+    /// The gates of kind `rollback` were asked while the run waits, and none of them wants one.
+    NoRollbackAsked,
+    /// The clock was set back: what had been noted for later than now is noted for now.
+    ClockSetBack,
     /// Every judge confirmed the revision: it is promoted early.
     Confirmed {
         /// What each metric said.
@@ -251,6 +255,8 @@ impl fmt::Display for Reason {
                     listed(f, "", evidence)
                 }
             }
+            Self::NoRollbackAsked => f.write_str("no gate asks for a rollback"),
+            Self::ClockSetBack => f.write_str("the clock was set back"),
             Self::RollbackAsked { gate } => write!(f, "rollback {gate} asked for a rollback"),
             Self::DeadlineExceeded { side } => write!(f, "the {side} was not ready in time"),
             Self::PromotionFailed => {

@@ -7,6 +7,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::passing::Passing;
 use super::reason::{Notice, Reason, Severity, Side};
 use crate::analysis::{Checks, Evidence, Memory};
 use crate::plan::{GateKind, Scale, Step};
@@ -42,9 +43,9 @@ pub struct State {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Unready {
     /// The primary.
-    pub primary: Option<Timestamp>,
+    pub primary: Option<Passing>,
     /// The canary.
-    pub canary: Option<Timestamp>,
+    pub canary: Option<Passing>,
 }
 
 /// What is going on.
@@ -127,6 +128,13 @@ pub struct Run {
     /// again, the primary gets everything.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub withheld: bool,
+    /// How much of the present gate's deadline was seen passing; none: it began when the step was entered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Passing>,
+    /// When gates of kind `rollback` were asked last while the run waits, or else when the step was entered; none: the plan
+    /// has none of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guarded: Option<Timestamp>,
     /// Since when the wanted routing was observed in force; none when it is not.
     pub steady: Option<Timestamp>,
     /// How many pods the canary should have; none before the first step that scales.
@@ -463,6 +471,8 @@ fn severity(reason: &Reason) -> Severity {
         | Reason::StepDone
         | Reason::RoundPassed { .. }
         | Reason::Looked { .. }
+        | Reason::NoRollbackAsked
+        | Reason::ClockSetBack
         | Reason::Confirmed { .. }
         | Reason::Approved { .. }
         | Reason::PlanChanged

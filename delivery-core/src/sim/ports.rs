@@ -21,7 +21,8 @@ use crate::time::Timestamp;
 
 impl Clock for World<'_> {
     fn now(&self) -> Timestamp {
-        START.after(core::time::Duration::from_millis(self.inner.lock().now))
+        let inner = self.inner.lock();
+        inner.shown(inner.now)
     }
 }
 
@@ -114,9 +115,9 @@ impl MetricSource for World<'_> {
             if let Some(why) = self.outage(inner, Fault::Answers) {
                 return Err(PortError::transient("measuring", why));
             }
-            let from = millis(ask.window.from.since(START));
+            let from = inner.at(ask.window.from);
             let newest = inner.now.saturating_sub(millis(self.scenario.metric_lag));
-            let to = millis(ask.window.to.since(START)).min(newest);
+            let to = inner.at(ask.window.to).min(newest);
             Ok(match ask.metric.name.as_str() {
                 _ if to <= from => Sample::Nothing(Nothing::NoData),
                 "request-success-rate" => inner.history.counts(from, to, &inner.known),
@@ -142,7 +143,7 @@ impl MetricSource for World<'_> {
                 return Err(PortError::transient("measuring the past", why));
             }
             let past = windows.iter().map(|it| {
-                let (from, to) = (millis(it.from.since(START)), millis(it.to.since(START)));
+                let (from, to) = (inner.at(it.from), inner.at(it.to));
                 inner.past(&ask.metric.name, from, to)
             });
             Ok(past.collect())

@@ -160,7 +160,6 @@ const CIRCLE: u32 = 1_000;
 /// ([`World::crash_at`]), what it answered is thrown away and it is called again at the same moment.
 pub fn play(plan: &Plan, world: &World<'_>) -> Recording {
     let ports = world.ports();
-    let limit = START.after(world.scenario.limit);
     let mut troubles = Troubles::default();
     let (mut why, mut commands) = (Reason::NotDue, Vec::new());
     let (mut ended, mut crashes, mut standing) = (false, 0_u32, 0_u32);
@@ -198,15 +197,16 @@ pub fn play(plan: &Plan, world: &World<'_>) -> Recording {
         let Some(next) = [until, world.next_change()].into_iter().flatten().min() else {
             break;
         };
-        if next > limit {
-            world.advance_to(limit);
+        let left = world.scenario.limit.saturating_sub(world.elapsed());
+        if next > now.after(left) {
+            world.advance_to(now.after(left));
             break;
         }
         standing = if next > now { 0 } else { standing.saturating_add(1) };
         world.advance_to(next);
     }
     let users = world.users();
-    let took = world.now().since(START);
+    let took = world.elapsed();
     let calls = world.calls();
     let mut inner = world.inner.lock();
     let state = inner

@@ -134,6 +134,20 @@ pub struct Happening {
     /// Somebody scales the canary to so many pods by hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale_canary: Option<u32>,
+    /// The clock that the rollout reads is set forward by so much, and stays so.
+    #[serde(
+        default,
+        with = "crate::time::written::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub clock_forward: Option<Duration>,
+    /// The clock that the rollout reads is set back by so much, and stays so.
+    #[serde(
+        default,
+        with = "crate::time::written::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub clock_back: Option<Duration>,
     /// Somebody sets the canary's share by hand, in percent; in force at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set_weight: Option<Weight>,
@@ -272,7 +286,7 @@ impl Scenario {
                 found.error(
                     path,
                     "nothing but a time",
-                    "add push, command, scaleCanary or setWeight",
+                    "add push, command, scaleCanary, clockForward, clockBack or setWeight",
                 );
             } else if happening.at > self.limit {
                 let remedy = format!("no later than the limit of {:?}", self.limit);
@@ -399,6 +413,24 @@ impl Happening {
         }
     }
 
+    /// The clock is set forward.
+    pub fn clock_forward(at: Duration, by: Duration) -> Self {
+        Self {
+            at,
+            clock_forward: Some(by),
+            ..Self::default()
+        }
+    }
+
+    /// The clock is set back.
+    pub fn clock_back(at: Duration, by: Duration) -> Self {
+        Self {
+            at,
+            clock_back: Some(by),
+            ..Self::default()
+        }
+    }
+
     /// Somebody sets the canary's share by hand.
     pub fn set_weight(at: Duration, weight: Weight) -> Self {
         Self {
@@ -412,6 +444,8 @@ impl Happening {
         self.push.is_none()
             && self.command.is_none()
             && self.scale_canary.is_none()
+            && self.clock_forward.is_none()
+            && self.clock_back.is_none()
             && self.set_weight.is_none()
     }
 }

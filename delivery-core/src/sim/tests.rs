@@ -1,5 +1,6 @@
 //! Stories: what a scenario says happens, and what the rollout makes of it.
 
+mod clock;
 mod judges;
 
 use alloc::format;

@@ -53,6 +53,8 @@ pub(super) struct Known<'s> {
 /// Times are in milliseconds since the beginning.
 pub(super) struct Inner<'s> {
     pub(super) now: u64,
+    /// How far the clock that a rollout reads is ahead of that, or behind.
+    skew: i64,
     pub(super) known: Vec<Known<'s>>,
     /// Bounds of histograms, in milliseconds and in microseconds.
     pub(super) bounds: Vec<(f64, u64)>,
@@ -86,6 +88,7 @@ impl<'s> World<'s> {
         script.sort_by_key(|it| it.at);
         let mut inner = Inner {
             now: 0,
+            skew: 0,
             known: Vec::with_capacity(scenario.versions.len().saturating_add(1)),
             bounds: bounds(scenario),
             script,
@@ -140,10 +143,11 @@ impl<'s> World<'s> {
         }
     }
 
-    /// Lets time pass until then. Everything on the way happens at its own moment. Never goes back.
+    /// Lets time pass until the clock shows that moment, if nobody sets it meanwhile. Everything on the way happens at its
+    /// own moment. Never goes back.
     pub fn advance_to(&self, moment: Timestamp) {
         let mut inner = self.inner.lock();
-        let to = millis(moment.since(START));
+        let to = inner.at(moment);
         while let Some(next) = inner.next().filter(|next| *next <= to) {
             inner.now = next;
             inner.catch_up(self.scenario);
@@ -163,7 +167,12 @@ impl<'s> World<'s> {
             .flatten();
         let edges = faults.chain(gates).map(millis).filter(|at| *at > inner.now).min();
         let next = [inner.next(), edges].into_iter().flatten().min()?;
-        Some(START.after(Duration::from_millis(next)))
+        Some(inner.shown(next))
+    }
+
+    /// How much time has passed since the beginning, whatever the clock shows.
+    pub fn elapsed(&self) -> Duration {
+        Duration::from_millis(self.inner.lock().now)
     }
 
     /// Whether nobody will do anything any more, and no routing is on its way.
@@ -319,10 +328,35 @@ impl<'s> Inner<'s> {
         if let Some((pods, version)) = happening.scale_canary.zip(self.canary.version) {
             self.run_canary(version, pods);
         }
+        let step = |by: Option<Duration>| i64::try_from(millis(by.unwrap_or_default())).unwrap_or(i64::MAX);
+        let (forward, back) = (step(happening.clock_forward), step(happening.clock_back));
+        self.skew = self.skew.saturating_add(forward).saturating_sub(back);
         if let Some(weight) = happening.set_weight {
             let traffic = Traffic::Split(weight);
             (self.told, self.in_force, self.coming) = (Some(traffic), Some(traffic), None);
         }
+    }
+
+    /// What the clock that a rollout reads shows at a moment.
+    pub(super) fn shown(&self, at: u64) -> Timestamp {
+        let at = START.after(Duration::from_millis(at));
+        let by = Duration::from_millis(self.skew.unsigned_abs());
+        if self.skew < 0 {
+            at.before(by)
+        } else {
+            at.after(by)
+        }
+    }
+
+    /// When that clock shows a moment.
+    pub(super) fn at(&self, moment: Timestamp) -> u64 {
+        let by = Duration::from_millis(self.skew.unsigned_abs());
+        let moment = if self.skew < 0 {
+            moment.after(by)
+        } else {
+            moment.before(by)
+        };
+        millis(moment.since(START))
     }
 
     /// Remembers how things are.

@@ -43,6 +43,8 @@ pub(crate) enum Anomaly {
     D3,
     /// A canary none of whose pods is ready keeps its weight until its deadline.
     D4,
+    /// While it is suspended, a revision that is not wanted any more keeps its traffic.
+    D5,
 }
 
 /// What a difference means for the rest of the recording.
@@ -170,6 +172,10 @@ impl Witness {
         }
         if self.route_touched && mid_run(before) {
             return Some(Anomaly::D1);
+        }
+        let is_unwanted = after.applied.as_ref() != Some(&target.revision);
+        if self.spec["spec"]["suspend"] == true && is_unwanted && canary_share(ours) == 0 {
+            return Some(Anomaly::D5);
         }
         if target.replicas == 0 && (canary_share(after) > 0 || promoting(after)) {
             return Some(Anomaly::A21);

@@ -95,6 +95,12 @@ impl<'r> World<'r> {
         Inner::named(&seen.primary.as_ref().expect("a primary").revision, 1)
     }
 
+    /// Time passes between two ticks.
+    pub(crate) fn wait(&self, time: Duration) {
+        let mut inner = self.lock();
+        inner.now = inner.now.after(time);
+    }
+
     /// The next tick begins.
     pub(crate) fn begin(&self, tick: usize, interval: Duration) {
         let mut inner = self.lock();

@@ -567,9 +567,14 @@ impl Rig {
         self.wait(self.plan.interval())
     }
 
+    /// Time passes, and the world is looked at as often as a driver does.
     pub(super) fn wait(&mut self, time: Duration) -> &mut Self {
-        self.now = self.now.after(time);
-        self.run()
+        let end = self.now.after(time);
+        while self.now < end {
+            self.now = self.now.after(self.plan.poll()).min(end);
+            self.run();
+        }
+        self
     }
 
     /// As far as it goes without time passing.

@@ -10,11 +10,12 @@ use core::error::Error;
 use core::time::Duration;
 
 use super::anomalies::{Rig, canary, judged, percent, revision};
+use crate::Timestamp;
 use crate::analysis::{Memory, Sample};
 use crate::plan::{AbTest, BlueGreen, Gate, GateKind, MatchRule, MetricSpec, Strategy, Text};
 use crate::port::Traffic;
 use crate::rollout::stored::{NoState, decode, encode};
-use crate::rollout::{End, Order, Phase, Retreat, Side, Stage, State};
+use crate::rollout::{End, Order, Passing, Phase, Retreat, Side, Stage, State};
 
 #[test]
 fn every_kind_of_state_is_read_and_written_as_in_its_golden_file() {
@@ -44,6 +45,20 @@ fn every_kind_of_state_is_read_and_written_as_in_its_golden_file() {
         assert_eq!(decode(&golden).unwrap(), state, "{name} is read");
         assert_eq!(text, golden.trim_end(), "{name} is written");
     }
+}
+
+/// Before deadlines were seen passing part by part, a state had the moment alone, and no gate was asked while a run waits.
+#[test]
+fn states_of_before_are_read() {
+    let text = include_str!("golden/at-a-gate-without-a-guard.json");
+    let Stage::Rollout(run) = decode(text).unwrap().stage else {
+        panic!("it is at a gate");
+    };
+    assert_eq!((run.answer, run.guarded), (None, None));
+    let text = include_str!("golden/failed-promotion-of-a-moment.json");
+    let unready = decode(text).unwrap().unready;
+    let since = Timestamp::from_millis(120_000);
+    assert_eq!(unready.primary, Some(Passing::from(since)));
 }
 
 #[test]

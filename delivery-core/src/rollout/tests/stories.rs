@@ -309,7 +309,7 @@ fn a_promotion_by_command_skips_what_is_left() {
         push 2            -> Progressing   0 %
         tick              -> Progressing  10 %
         order promote c1  -> Promoting    10 %        | ann: promote
-        order abort c2    -> Promoting    10 %        | ann: abort, ignored: the primary is taking the revision already
+        order promote c2  -> Promoting    10 %        | ann: promote, ignored: the primary is taking the revision already
         tick              -> Finalising    0 %
         tick              -> Succeeded     0 %
     ");
@@ -532,6 +532,122 @@ fn a_promotion_whose_primary_never_comes_up_leaves_the_canary_serving() {
         tick 10             -> Failed      100 %
         primary ready, push 3 -> Progressing 0 %
     ");
+}
+
+// ---- what no waiting stops
+
+#[test]
+fn a_pause_leaves_no_traffic_with_a_dead_canary() {
+    let spec = Spec {
+        threshold: 2,
+        ..canary(&[10.0, 50.0])
+    };
+    trace(
+        &spec,
+        "
+        push 2              -> Progressing   0 %
+        tick                -> Progressing  10 %
+        order pause c1      -> Progressing  10 % paused
+        canary lost         -> Progressing   0 % failed 1 paused | the canary serves nothing: its traffic waits at the primary
+        canary ready, tick  -> Progressing   0 % failed 1 paused
+        order resume c2     -> Progressing  10 % failed 1
+    ",
+    );
+}
+
+#[test]
+fn a_pause_does_not_keep_what_nobody_wants() {
+    trace(
+        &canary(&[10.0, 50.0]),
+        "
+        push 2              -> Progressing   0 %
+        tick                -> Progressing  10 %
+        order pause c1      -> Progressing  10 % paused
+        push 1              -> Initialized   0 % paused
+        push 3, tick 3      -> Initialized   0 % paused
+        order resume c2     -> Progressing   0 %
+    ",
+    );
+}
+
+#[test]
+fn a_newer_revision_ends_a_paused_run_and_begins_after_the_pause() {
+    trace(
+        &canary(&[10.0, 50.0]),
+        "
+        push 2              -> Progressing   0 %
+        tick                -> Progressing  10 %
+        order pause c1      -> Progressing  10 % paused
+        push 3              -> Initialized   0 % paused
+        tick 5              -> Initialized   0 % paused
+        order resume c2     -> Progressing   0 %
+        tick                -> Progressing  10 %
+    ",
+    );
+}
+
+#[test]
+fn a_paused_canary_that_is_not_ready_in_time_fails() {
+    trace(
+        &canary(&[10.0, 50.0]),
+        "
+        canary lost, push 2 -> Progressing   0 %
+        order pause c1      -> Progressing   0 % paused
+        tick 9              -> Progressing   0 % paused
+        tick                -> Failed        0 % paused | all traffic is back at the primary
+    ",
+    );
+}
+
+#[test]
+fn a_rollback_is_asked_for_while_a_run_waits() {
+    let stop = Gate::new(GateKind::Rollback, "stop");
+    trace(
+        &gated(stop.clone()),
+        "
+        no stop, push 2     -> Progressing   0 %
+        tick                -> Progressing  10 %
+        order pause c1      -> Progressing  10 % paused
+        tick 3              -> Progressing  10 % paused
+        yes stop, tick      -> Failed        0 % paused
+    ",
+    );
+    trace(
+        &gated(stop),
+        "
+        no stop, push 2     -> Progressing   0 %
+        tick 3              -> Promoting    50 %
+        primary lost, tick  -> Promoting    50 %
+        yes stop, tick      -> RollingBack  50 % | rollback stop asked for a rollback
+        primary ready       -> Failed        0 %
+    ",
+    );
+}
+
+#[test]
+fn a_promotion_is_broken_off_when_the_revision_is_withdrawn() {
+    trace(
+        &canary(&[10.0]),
+        "
+        push 2              -> Progressing   0 %
+        tick 2              -> Promoting    10 %
+        push 1              -> Initialized   0 %
+        tick 3              -> Initialized   0 %
+    ",
+    );
+}
+
+#[test]
+fn a_promotion_can_be_aborted() {
+    trace(
+        &canary(&[10.0]),
+        "
+        push 2              -> Progressing   0 %
+        tick 3              -> Finalising    0 %
+        order abort c1      -> Failed        0 %
+        tick 3              -> Failed        0 %
+    ",
+    );
 }
 
 // ---- the helper

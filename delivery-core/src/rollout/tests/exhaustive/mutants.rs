@@ -142,3 +142,80 @@ fn the_promotion_does_not_wait_for_the_primary() {
     }
     caught(&Mutant, "although the primary was not observed to serve");
 }
+
+#[test]
+fn a_pause_holds_before_safety_is_looked_at() {
+    struct Mutant;
+    impl Machine for Mutant {
+        fn step<'a>(&self, plan: &'a Plan, state: &'a State, seen: &Observation) -> Outcome<'a> {
+            if state.paused.is_some() && seen.commands.is_empty() {
+                return Outcome::Hold {
+                    until: None,
+                    why: Reason::Paused,
+                };
+            }
+            step(plan, state, seen)
+        }
+    }
+    // Whichever of the rules is met first.
+    let spec = spec(Strategy::Canary(canary(&[50.0])));
+    let story = Check::new(&spec, &Mutant)
+        .explore(Node::first(), 400_000)
+        .expect_err("the bug was not found");
+    let rules = [
+        "is not withdrawn",
+        "a canary that serves nothing",
+        "is not given up",
+        "no end",
+    ];
+    assert!(rules.iter().any(|rule| story.contains(rule)), "{story}");
+}
+
+#[test]
+fn a_promotion_is_not_withdrawn() {
+    struct Mutant;
+    impl Machine for Mutant {
+        fn step<'a>(&self, plan: &'a Plan, state: &'a State, seen: &Observation) -> Outcome<'a> {
+            let mut seen = seen.clone();
+            if let Stage::Rollout(run) = &state.stage
+                && run.promoting
+                && seen.target == state.primary
+            {
+                seen.target = Some(run.revision.clone());
+            }
+            step(plan, state, &seen)
+        }
+    }
+    caught(&Mutant, "a revision that nobody wants is not withdrawn");
+}
+
+#[test]
+fn the_gates_sleep_while_a_run_waits() {
+    struct Mutant;
+    impl Machine for Mutant {
+        fn step<'a>(&self, plan: &'a Plan, state: &'a State, seen: &Observation) -> Outcome<'a> {
+            match step(plan, state, seen) {
+                Outcome::Ask(Question::Gate(gate))
+                    if gate.kind == GateKind::Rollback && state.paused.is_some() =>
+                {
+                    Outcome::Hold {
+                        until: None,
+                        why: Reason::Paused,
+                    }
+                }
+                outcome => outcome,
+            }
+        }
+    }
+    let gated = Spec {
+        gates: vec![Gate::new(GateKind::Rollback, "gate")],
+        ..spec(Strategy::Canary(canary(&[50.0])))
+    };
+    let story = Check::new(&gated, &Mutant)
+        .explore(Node::one_push(), 400_000)
+        .expect_err("the bug was not found");
+    assert!(
+        story.contains("nobody asks the gates that may want a rollback"),
+        "{story}"
+    );
+}
