@@ -9,7 +9,7 @@ use serde_json::Value;
 // Stories
 
 /// A shipped scenario, its exit status, and what is told of it.
-const TOLD: [(&str, i32, &[&str]); 14] = [
+const TOLD: [(&str, i32, &[&str]); 17] = [
     (
         "ab-test-gate",
         0,
@@ -70,6 +70,16 @@ const TOLD: [(&str, i32, &[&str]); 14] = [
         ],
     ),
     (
+        "clock-steps",
+        0,
+        &[
+            "-- the clock is set forward by 1h0m0s",
+            "-- the clock is set back by 1h0m0s",
+            "6m30s  Progressing       60/40",
+            "11m30s  Succeeded",
+        ],
+    ),
+    (
         "early-promotion",
         0,
         &["good beyond doubt, promoted early", "Promoting         90/10"],
@@ -112,16 +122,6 @@ const TOLD: [(&str, i32, &[&str]); 14] = [
         ],
     ),
     (
-        "paused-canary-dies",
-        2,
-        &[
-            "somebody: pause",
-            "6m50s  Progressing       100/0        failed 1   the canary serves nothing",
-            "the canary was not ready in time",
-            "0 answered with an error, 0 lost for lack of pods",
-        ],
-    ),
-    (
         "paused-and-reverted",
         0,
         &[
@@ -131,13 +131,13 @@ const TOLD: [(&str, i32, &[&str]); 14] = [
         ],
     ),
     (
-        "clock-steps",
-        0,
+        "paused-canary-dies",
+        2,
         &[
-            "-- the clock is set forward by 1h0m0s",
-            "-- the clock is set back by 1h0m0s",
-            "6m30s  Progressing       60/40",
-            "11m30s  Succeeded",
+            "somebody: pause",
+            "6m50s  Progressing       100/0        failed 1   the canary serves nothing",
+            "the canary was not ready in time",
+            "0 answered with an error, 0 lost for lack of pods",
         ],
     ),
     (
