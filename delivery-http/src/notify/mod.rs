@@ -50,7 +50,7 @@
 //! No decision waits for a receiver: each has a task of its own, which sends its notices one after the other, oldest first,
 //! and a notice stays in the outbox of the state until all have it. Only errors go before others, when a rate holds those
 //! back. A receiver that fails is reported, once for each attempt, and tried again later. One that is down is left alone for
-//! 1 s, 2 s, 4 s to a minute, or for as long as it asks. A message that it does not take as it is (400, 413, 415, 422) is
+//! 1 s, 2 s, 4 s to a minute, or for as long as it asks; then one call, of whichever rollout, shows whether it is back. A message that it does not take as it is (400, 413, 415, 422) is
 //! reported once and given up. No more notices wait than an outbox holds. The tasks end with the [`Notifications`];
 //! [`flush`](Notifications::flush) waits for them, within a bound.
 //!

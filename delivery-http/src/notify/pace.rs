@@ -22,6 +22,9 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// The longest rest that a receiver may ask for.
 const OBEYED: Duration = Duration::from_secs(3_600);
 
+/// How long others wait for the one that shows whether a receiver is back.
+const PROBE: Duration = Duration::from_secs(1);
+
 /// When a receiver may be called.
 ///
 /// After a failure it is left alone for a while, twice as long each time: a driver that waits for its notices waits for
@@ -48,13 +51,15 @@ pub(crate) enum Wait {
 impl Pace {
     /// Whether a notice may be sent now; it is then counted. Errors are never held back by the rate, but count.
     pub(crate) fn admit(&mut self, now: Instant, rate: Option<Rate>, severity: Severity) -> Result<(), Wait> {
-        if let Some((until, why)) = &self.rests
-            && let Some(left) = until.checked_duration_since(now).filter(|it| !it.is_zero())
-        {
-            return Err(Wait::Rests {
-                left,
-                why: why.clone(),
-            });
+        if let Some((until, why)) = &mut self.rests {
+            if let Some(left) = until.checked_duration_since(now).filter(|it| !it.is_zero()) {
+                return Err(Wait::Rests {
+                    left,
+                    why: why.clone(),
+                });
+            }
+            // This one shows whether it is back; the others, of other rollouts too, wait for that.
+            *until = now + PROBE;
         }
         let Some(rate) = rate else { return Ok(()) };
         let most = usize::try_from(rate.notices.clamp(1, 1_000)).unwrap_or(1);
@@ -218,6 +223,24 @@ mod tests {
         pace.worked();
         pace.failed(now, None, "once more");
         assert_eq!(pace.admit(now + seconds(1), None, Severity::Info), Ok(()));
+    }
+
+    #[test]
+    fn after_a_rest_one_shows_whether_it_is_back_and_the_others_wait() {
+        let (start, mut pace) = (Instant::now(), Pace::default());
+        pace.failed(start, Some(seconds(30)), "down");
+        let waits = |pace: &mut Pace, at| match pace.admit(start + seconds(at), None, Severity::Error) {
+            Err(Wait::Rests { left, .. }) => Some(left),
+            Ok(()) => None,
+            Err(other) => panic!("{other:?}"),
+        };
+        assert_eq!(waits(&mut pace, 30), None);
+        assert_eq!(waits(&mut pace, 30), Some(seconds(1)));
+        // It may never answer: the next one is sent a second later.
+        assert_eq!(waits(&mut pace, 31), None);
+        assert_eq!(waits(&mut pace, 31), Some(seconds(1)));
+        pace.worked();
+        assert_eq!((waits(&mut pace, 31), waits(&mut pace, 31)), (None, None));
     }
 
     #[test]

@@ -264,6 +264,44 @@ async fn slacks_api_may_decline_with_200() {
     );
 }
 
+/// What workflows and connectors of Teams say.
+#[tokio::test]
+async fn teams_says_in_its_own_ways_what_it_took() {
+    let declined = "Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error 429 with ContextId tcid=0";
+    let disabled =
+        r#"{"error":{"code":"WorkflowTriggerIsNotEnabled","message":"Could not execute workflow"}}"#;
+    let says = |status, body: &str| Answer {
+        body: body.into(),
+        ..Answer::status(status)
+    };
+    let throttled = Answer {
+        after: Some(7),
+        ..says(429, r#"{"error":{"code":"WorkflowRunThrottled"}}"#)
+    };
+    for (answer, error) in [
+        (says(202, ""), None),
+        (says(200, "1"), None),
+        (
+            says(200, declined),
+            Some("declined: Webhook message delivery failed"),
+        ),
+        (
+            says(400, disabled),
+            Some("answered 400: {\"error\":{\"code\":\"WorkflowTriggerIsNotEnabled\""),
+        ),
+        (throttled, Some("answered 429: ")),
+    ] {
+        let inbox = Inbox::open().await.then([answer]);
+        let sent = told(&telling([receiver("msteams", &inbox.url)]), &stepped(1)).await;
+        let said = sent.err().map(|it| chain(&it));
+        assert_eq!(said.is_some(), error.is_some(), "{said:?}");
+        if let (Some(said), Some(error)) = (said, error) {
+            assert!(said.contains(error), "{said}");
+        }
+        assert_eq!(inbox.got()[0].body["type"], "message");
+    }
+}
+
 #[tokio::test]
 async fn no_more_than_the_rate_and_errors_all_the_same() {
     let inbox = Inbox::open().await;

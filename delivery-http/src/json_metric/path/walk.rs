@@ -93,6 +93,7 @@ impl<'a> Walk<'a> {
             self.spend(1)?;
             match (selector, at) {
                 (Selector::Name(name), Value::Object(members)) => {
+                    self.spend(price(name))?;
                     if let Some((name, child)) = members.get_key_value(name) {
                         self.hop(Hop::Name(name), |walk| walk.go(rest, child, found))?;
                     }
