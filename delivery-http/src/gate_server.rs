@@ -28,9 +28,11 @@
 //! - Tokens are compared in constant time, and only their hashes are kept. Without any, nobody changes anything. More than
 //!   one `Authorization` header is refused.
 //! - Nobody without a token can keep out others. There are at most 1 024 connections, of which 896 have not shown a token
-//!   and 128 have; when there is no place, or no file handle, whoever has waited longest for an answer makes room. A head
+//!   and 128 have; when there is no place, or no file handle, whoever has waited longest for an answer makes room, but not
+//!   within the first tenth of a second of a connection, for which the next one waits. A head
 //!   has at most 16 KiB and comes within 10 s, a body has at most 64 KiB and comes within 10 s, and 10 s after the other
 //!   side has stopped reading an answer its connection ends. A connection lasts 5 minutes and carries 1 000 requests.
+//!   More new connections than the system itself can queue are beyond it: that takes something in front.
 //! - The file stays short. It has at most 10 000 lines beside twice those that are needed: two for each command that waits
 //!   or is remembered, one for each gate that is open, and the latest 1 000 changes. With a hundred gates that is below
 //!   2 MiB. At most 10 000 gates are open at the same time, 10 000 commands wait (32 of one rollout), and 10 000 are

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::io;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::http::{HeaderValue, header};
 use hyper::server::conn::http1;
@@ -50,21 +50,25 @@ pub(super) async fn serve(listener: TcpListener, server: GateServer, stop: impl 
     let (stopping, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
     loop {
+        let full = locked(&places).full(Instant::now());
         let accepted = tokio::select! {
             () = &mut stop => break,
             Some(_) = connections.join_next() => continue,
-            accepted = listener.accept() => accepted,
+            () = sleep(full.unwrap_or_default()), if full.is_some() => continue,
+            accepted = listener.accept(), if full.is_none() => accepted,
         };
         match accepted {
             Ok((stream, _)) => {
                 let (ticket, leave) = Ticket::take(&places);
                 connections.spawn(attend(stream, server.clone(), ticket, leave, stopped.clone()));
+                // Those that were accepted come before the next.
+                tokio::task::yield_now().await;
             }
             Err(error) => {
                 tracing::debug!(error = &error as &dyn std::error::Error, "no connection");
                 if !is_about_one_connection(&error) {
                     // Out of file handles, most likely.
-                    locked(&places).make_room();
+                    locked(&places).make_room(Instant::now());
                     sleep(BREATH).await;
                 }
             }
@@ -151,7 +155,7 @@ impl Ticket {
     fn take(places: &Arc<Mutex<Places>>) -> (Self, oneshot::Receiver<()>) {
         let (stay, leave) = oneshot::channel();
         let ticket = Self {
-            number: locked(places).take(stay),
+            number: locked(places).take(Instant::now(), stay),
             places: Arc::clone(places),
             requests: Mutex::new(0),
         };
