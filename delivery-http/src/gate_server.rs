@@ -33,8 +33,8 @@
 //!   has at most 16 KiB and comes within 10 s, a body has at most 64 KiB and comes within 10 s, and 10 s after the other
 //!   side has stopped reading an answer its connection ends. A connection lasts 5 minutes and carries 1 000 requests.
 //!   More new connections than the system itself can queue are beyond it: that takes something in front.
-//! - The file stays short. It has at most 10 000 lines beside twice those that are needed: two for each command that waits
-//!   or is remembered, one for each gate that is open, and the latest 1 000 changes. With a hundred gates that is below
+//! - The file stays short. It has at most 10 000 lines beside twice those that are needed: one for each gate that is open and
+//!   each command that waits, two for each command that is remembered, and the latest 1 000 changes. With a hundred gates that is below
 //!   2 MiB. At most 10 000 gates are open at the same time, 10 000 commands wait (32 of one rollout), and 10 000 are
 //!   remembered after they were carried out (256 of one rollout), so it is never longer than 64 MiB. When there are more
 //!   lines, a new file takes its place in one step, whenever the process is killed; for that, the server must be allowed to

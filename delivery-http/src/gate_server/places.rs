@@ -142,13 +142,13 @@ mod tests {
     #[test]
     fn everybody_has_some_time_and_the_next_one_waits_for_that() {
         let (mut places, start) = (Places::default(), Instant::now());
-        let part = GRACE / 2;
+        let (part, rest) = (GRACE / 2, GRACE / 2);
         let mut early: Vec<Connection> = (0..10).map(|_| connect(&mut places, start)).collect();
         assert_eq!(places.full(start), None);
         let mut late: Vec<Connection> = (10..STRANGERS)
             .map(|_| connect(&mut places, start + part))
             .collect();
-        assert_eq!(places.full(start + part), Some(GRACE - part));
+        assert_eq!(places.full(start + part), Some(rest));
         places.make_room(start + part);
         assert!(early.iter_mut().chain(&mut late).all(lives));
         assert_eq!(places.full(start + GRACE), None);
