@@ -10,7 +10,7 @@
 //! | time | [`Limits::attempt`] for each attempt, the body included; [`Limits::total`] for all of them with the waits between |
 //! | tried again | no connection, one that broke off, no answer in time, 408, 429, 5xx except 501; waits 1 s, 2 s, 4 s to 30 s with up to as much again by chance, or what `Retry-After` says |
 //! | size | a body is read up to [`Limits::body`]; whoever goes on sending is not listened to |
-//! | redirects | up to 10; a secret goes to another host never; from https to http never; a notification, and a metric's body, is not left behind in one (301 to 303) |
+//! | redirects | up to 10; a secret goes to another host never; from https to http never; what is sent is not left behind in one: at 301 to 303 only what is read is followed |
 //! | secrets | in no log, no error, no `Debug`; blotted out where an answer repeats one |
 //!
 //! Proxies from the environment (`HTTPS_PROXY`, `NO_PROXY` …) are used, unless there is [one](ClientBuilder::proxy) for

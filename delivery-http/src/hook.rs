@@ -39,6 +39,8 @@
 //! | no authentication | [`Authentication`] from a secret |
 //! | credentials in a URL go along when a server redirects | to the same host only |
 //! | follows a redirect from https to http | it is a refusal |
+//! | asks on with `GET` where a redirect (301 to 303) points to, so that a page to log in approves | it is a refusal |
+//! | any page with a status up to 202 approves | a page with a field for a password is no answer |
 //! | calls any address | an allow-list and a refusal of metadata addresses: [`ClientBuilder`](crate::ClientBuilder) |
 //!
 //! # Example

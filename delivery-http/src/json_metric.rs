@@ -223,7 +223,7 @@ impl JsonMetric {
             .verification(self.verification)
             .hide(&endpoint.secrets());
         if let Some(body) = body {
-            call = call.body("application/json", body.into_bytes()).whole();
+            call = call.body("application/json", body.into_bytes());
         }
         for (name, value) in &self.headers {
             call = call.header(name.clone(), value.clone());

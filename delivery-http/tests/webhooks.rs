@@ -81,6 +81,37 @@ async fn any_2xx_approves_and_what_else_is_said_reaches_the_reason() {
     }
 }
 
+/// A proxy in front of a gate wants a person to log in: by a redirect to its page, or with the page itself.
+#[tokio::test]
+async fn no_page_to_log_in_opens_a_gate_or_rolls_back() {
+    const PAGE: &str = "\n<!DOCTYPE html><form method=post><input name=user><input TYPE='Password'></form>";
+    for status in [200, 301, 302, 303] {
+        for kind in GateKind::ALL {
+            let server = Receiver::start(move |it| match it.path.as_str() {
+                "/gate" => Says::status(status).header("location", "/login").body(PAGE),
+                _ => Says::status(200).body(PAGE),
+            })
+            .await;
+            let hooks = hooks(json!([{ "type": kind.name(), "name": "it", "url": server.url("/gate") }]));
+            let said = ask(&hooks, kind, "it").await;
+            assert!(
+                !matches!(said, Ok(Answer::Approved)),
+                "{kind}, {status}: {said:?}"
+            );
+            let got = server.got();
+            assert!(
+                got.iter().all(|it| it.path == "/gate"),
+                "{kind}, {status}: the page was fetched"
+            );
+        }
+    }
+    let server = Receiver::saying(Says::status(200).body(PAGE)).await;
+    let error = chain(&asked(&server).await.unwrap_err());
+    assert!(error.contains("a page to log in, which is no answer"), "{error}");
+    let server = Receiver::saying(Says::status(200).body("<p>approved, and no password=type here</p>")).await;
+    assert_eq!(asked(&server).await.unwrap(), Answer::Approved);
+}
+
 #[tokio::test]
 async fn a_gate_that_cannot_be_asked_has_not_approved() {
     for how in [

@@ -111,6 +111,31 @@ async fn a_wait_that_is_too_long_is_left_to_the_caller() {
 }
 
 #[tokio::test]
+async fn a_wait_that_no_clock_can_show_is_no_panic() {
+    let waits = [
+        "1000000000",
+        "18446744073709551615",
+        "99999999999999999999999",
+        "Fri, 31 Dec 9999 23:59:59 GMT",
+        "-1",
+        "1e9",
+    ];
+    for wait in waits {
+        let busy = ResponseTemplate::new(429).insert_header("retry-after", wait);
+        let server = server(vec![busy, good()]).await;
+        // It is refused, or asked again: whatever the server wishes for.
+        let _ = client(&server).query("up").await;
+    }
+}
+
+#[tokio::test]
+async fn a_limit_that_no_clock_can_show_is_none() {
+    let server = server(vec![good()]).await;
+    let patient = Server::new(&server.uri()).unwrap().timeout(Duration::MAX);
+    patient.client().unwrap().query("up").await.unwrap();
+}
+
+#[tokio::test]
 async fn what_does_not_pass_is_given_up_in_time() {
     let server = server(vec![
         ResponseTemplate::new(503).set_body_string("<h1>Down for\r\nmaintenance</h1>"),

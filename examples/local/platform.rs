@@ -96,7 +96,7 @@ impl Platform {
 
     /// Waits until the primary takes requests.
     pub(crate) async fn ready(&self, limit: Duration) -> Result<(), Error> {
-        let until = Instant::now() + limit;
+        let begun = Instant::now();
         loop {
             if self.observe().primary.available > 0 {
                 return Ok(());
@@ -107,7 +107,7 @@ impl Platform {
                 .pods
                 .iter()
                 .find_map(|it| it.health().trouble);
-            if Instant::now() >= until || why.is_some() {
+            if begun.elapsed() >= limit || why.is_some() {
                 let silent = || format!("it did not say within {limit:?} that it is healthy");
                 return Err(Error::NotReady(why.unwrap_or_else(silent)));
             }

@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::io;
 use std::time::{Duration, SystemTime};
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{Method, Response, StatusCode, Url};
 use secrecy::ExposeSecret;
 
@@ -33,30 +33,22 @@ impl Client {
     /// Calls, and calls where the answer points to.
     async fn follow(&self, call: &Call<'_>) -> Result<Reply, Error> {
         let mut url = call.to.url.clone();
-        let mut method = call.method.clone();
-        let mut has_body = true;
+        let method = &call.method;
         let mut abroad = false;
         for _ in 0..=REDIRECTS {
             self.0.rules.check(&url)?;
-            let response = self.once(call, &method, &url, has_body, abroad).await?;
+            let response = self.once(call, method, &url, abroad).await?;
             let Some((next, kept)) = redirect(&response, &url)? else {
                 return finish(call, response, &url).await;
             };
-            if kept == Kept::Target && call.whole {
+            let reads = *method == Method::GET || *method == Method::HEAD;
+            if kept == Kept::Target && !reads {
                 return Err(Error::Refused {
                     host: origin(&url),
                     status: response.status().as_u16(),
-                    said: String::from("a redirect that leaves the body behind"),
+                    said: String::from("a redirect that leaves the message behind, as to a page to log in"),
                     after: None,
                 });
-            }
-            if kept == Kept::Target {
-                method = if method == Method::HEAD {
-                    Method::HEAD
-                } else {
-                    Method::GET
-                };
-                has_body = false;
             }
             // Once abroad, never home again: what points back may have been written there.
             abroad |= next.origin() != url.origin();
@@ -73,7 +65,6 @@ impl Client {
         call: &Call<'_>,
         method: &Method,
         url: &Url,
-        has_body: bool,
         abroad: bool,
     ) -> Result<Response, Error> {
         let client = match call.verification {
@@ -81,9 +72,6 @@ impl Client {
             Verification::Skipped => &self.0.trusting,
         };
         let mut headers = call.headers.clone();
-        if !has_body {
-            headers.remove(CONTENT_TYPE);
-        }
         let mut request = client.request(method.clone(), url.clone());
         if !abroad {
             headers.extend(call.secret_headers.clone());
@@ -97,7 +85,7 @@ impl Client {
             }
         }
         request = request.headers(headers);
-        if let Some(body) = call.body.as_ref().filter(|_| has_body) {
+        if let Some(body) = &call.body {
             request = request.body(body.clone());
         }
         request.send().await.map_err(|it| failure(url, &it))
@@ -109,7 +97,7 @@ impl Client {
 enum Kept {
     /// Method and body: 307 and 308.
     Everything,
-    /// Nothing: it is fetched with GET. As Go's client and all browsers do at 301, 302 and 303.
+    /// Nothing but where to look: 301, 302 and 303. What is read is read there; what is sent has not arrived.
     Target,
 }
 

@@ -70,8 +70,6 @@ pub struct Call<'a> {
     pub(super) body: Option<Vec<u8>>,
     pub(super) limits: Limits,
     pub(super) verification: Verification,
-    /// Whether it is worth nothing without its body.
-    pub(super) whole: bool,
 }
 
 impl<'a> Call<'a> {
@@ -86,7 +84,6 @@ impl<'a> Call<'a> {
             body: None,
             limits: Limits::default(),
             verification: Verification::Verified,
-            whole: false,
         }
     }
 
@@ -148,12 +145,6 @@ impl<'a> Call<'a> {
     /// A text of the other side without what must not be repeated.
     pub(crate) fn blot(&self, text: String) -> String {
         blotted(text, &self.secrets)
-    }
-
-    /// A redirect after which the body would be left behind is refused: 301, 302 and 303.
-    pub(crate) const fn whole(mut self) -> Self {
-        self.whole = true;
-        self
     }
 
     /// Within these limits.

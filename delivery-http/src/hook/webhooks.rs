@@ -77,6 +77,14 @@ impl Webhooks {
     }
 }
 
+/// Whether a body is a page of HTML with a field for a password: whoever guards a gate may answer so, with any status.
+fn asks_for_a_password(body: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(body).to_ascii_lowercase();
+    let is_page = text.trim_start_matches('\u{feff}').trim_start().starts_with('<');
+    let field = ["type=\"password\"", "type='password'", "type=password"];
+    is_page && field.iter().any(|field| text.contains(field))
+}
+
 #[async_trait]
 impl Approver for Webhooks {
     async fn ask(&self, question: &GateQuestion<'_>) -> Result<Answer, PortError> {
@@ -88,6 +96,10 @@ impl Approver for Webhooks {
         let payload = self.rollout.question(question, &hook.metadata);
         let key = self.rollout.question_key(question.key);
         match hook.call(&self.client, &self.rollout, &payload, &key).await {
+            Ok(reply) if asks_for_a_password(&reply.body) => {
+                let said = "answered with a page to log in, which is no answer: let this call through, or give it credentials";
+                Err(PortError::permanent(doing(), said))
+            }
             Ok(_) => Ok(Answer::Approved),
             // It was understood, and the answer is no. A server in trouble has not answered.
             Err(no @ Error::Refused { .. }) if no.fault() == Fault::Permanent => {

@@ -216,8 +216,7 @@ impl Receiver {
         let mut call = Call::post(&self.endpoint)
             .body(self.sender.content_type, body.to_string().into_bytes())
             .limits(Limits::new(self.timeout, 0))
-            .hide(&self.secrets)
-            .whole();
+            .hide(&self.secrets);
         // A name may have characters that no header has; the bodies of programs have the key too.
         if let Ok(key) = HeaderValue::from_str(key) {
             call = call.header(HeaderName::from_static("idempotency-key"), key);

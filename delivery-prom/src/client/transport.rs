@@ -42,13 +42,17 @@ const LONGEST_LINE: usize = 3_000;
 /// How much of what a server says is shown.
 const SHOWN: usize = 300;
 
+/// Without a limit of its own, a request waits no longer than this to be sent again.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
 /// How much of a refusal is read to find out why.
 const REFUSAL: usize = 64 << 10;
 
 impl Transport {
     /// The body of a good answer.
     pub(super) async fn send(&self, request: &Request<'_>) -> Result<Vec<u8>, Error> {
-        let until = Instant::now() + self.timeout;
+        // A limit that no clock can show is none.
+        let until = Instant::now().checked_add(self.timeout);
         let pauses = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(100))
             .with_max_delay(Duration::from_secs(2))
@@ -56,6 +60,7 @@ impl Transport {
             .with_jitter();
         let attempt = || async {
             let exchange = self.exchange(request);
+            let Some(until) = until else { return exchange.await };
             timeout_at(until, exchange).await.unwrap_or_else(|_| {
                 Err(Error::TimedOut {
                     asked: self.asked(request),
@@ -74,7 +79,11 @@ impl Transport {
                     _ => pause?,
                 };
                 // Rather the reason than a timeout.
-                (Instant::now() + wait < until).then_some(wait)
+                let Some(until) = until else {
+                    return Some(wait.min(LONGEST_WAIT));
+                };
+                let again = Instant::now().checked_add(wait);
+                again.is_some_and(|again| again < until).then_some(wait)
             })
             .notify(|error, wait| tracing::debug!(error = %chain(error), ?wait, "asking again"))
             .await
