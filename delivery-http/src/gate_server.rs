@@ -24,7 +24,8 @@
 //! # What it promises
 //! - A change that was answered with 2xx survives `kill -9` and a power cut; one that was not is there whole or not at all.
 //! - One that changes nothing is answered alike, and not written.
-//! - Two servers on one file are refused.
+//! - Two servers on one file are refused. When the file is moved or replaced while the server runs, it makes no more
+//!   changes and says so.
 //! - Tokens are compared in constant time, and only their hashes are kept. Without any, nobody changes anything. More than
 //!   one `Authorization` header is refused.
 //! - Nobody without a token can keep out others. There are at most 1 024 connections, of which 896 have not shown a token
@@ -114,7 +115,7 @@ impl GateServer {
         }
     }
 
-    /// The server as a router, to be part of another server.
+    /// The server as a router, to be part of another server, which then has to see to its connections itself.
     pub fn router(&self) -> axum::Router {
         routes::router(self.clone())
     }

@@ -74,6 +74,7 @@ impl Journal {
 
     /// Adds a change; after that it is durable. If that fails, nothing was added. Returns the number of its line.
     pub(super) fn append(&mut self, entry: &Entry) -> io::Result<Line> {
+        self.check_name()?;
         let mut line = serde_json::to_vec(entry)?;
         line.push(b'\n');
         if !self.named {
@@ -94,6 +95,16 @@ impl Journal {
             .saturating_add(u64::try_from(line.len()).unwrap_or_default());
         self.lines = self.lines.saturating_add(1);
         Ok(self.lines)
+    }
+
+    /// Whoever moves the file away, or puts another one in its place, would take the changes that are written from then on
+    /// with it: the next start would not find them.
+    fn check_name(&self) -> io::Result<()> {
+        if is_named(&self.file, &self.path)? {
+            return Ok(());
+        }
+        let why = "the file was moved, removed or replaced since it was opened: start the server anew";
+        Err(io::Error::other(why))
     }
 
     /// Writes the file anew without the lines that nobody needs, if there are too many of them. Returns the same ledger by
@@ -125,6 +136,7 @@ impl Journal {
     /// The new file is complete, durable, and read again before it takes the old one's place in one step: whenever the
     /// process is killed, there is the one or the other.
     fn rewrite(&mut self, ledger: &Ledger) -> io::Result<Ledger> {
+        self.check_name()?;
         let beside = beside(&self.path)?;
         match fs::remove_file(&beside) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -121,14 +121,14 @@ impl Notifier for Notifications {
                 self.shared.about.full_name()
             )
         };
-        let runtime = Handle::try_current().map_err(|it| {
-            let source = Cause::of(&it);
-            Error::Setup { source }.at_port(doing())
-        })?;
         let (mut sent, mut failed) = (Sent::Delivered, Vec::new());
         for told in &self.receivers {
             let progress = told.progress(notice);
             if told.queue().len() > 0 {
+                let runtime = Handle::try_current().map_err(|it| {
+                    let source = Cause::of(&it);
+                    Error::Setup { source }.at_port(doing())
+                })?;
                 self.see_to(told, &runtime);
             }
             match progress {

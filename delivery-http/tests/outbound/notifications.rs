@@ -378,6 +378,27 @@ async fn it_stops_with_its_owner_and_waits_no_longer_than_it_is_told() {
 }
 
 #[test]
+fn what_waits_outlives_its_runtime() {
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let (first, second) = (runtime(), runtime());
+    let inbox = second.block_on(Inbox::open());
+    let notifications = telling([receiver("webhook", &inbox.url)]);
+    // The task is begun, and dropped with its runtime before it has sent anything.
+    assert_eq!(
+        first.block_on(notifications.send(&stepped(1))).unwrap(),
+        Sent::Underway
+    );
+    drop(first);
+    second.block_on(told(&notifications, &stepped(1))).unwrap();
+    assert_eq!(ids(&inbox), [1]);
+}
+
+#[test]
 fn without_a_runtime_it_says_so() {
     let notifications = telling([receiver("webhook", "http://127.0.0.1:9")]);
     let error = futures::executor::block_on(notifications.send(&stepped(1))).unwrap_err();

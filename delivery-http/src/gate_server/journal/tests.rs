@@ -299,6 +299,25 @@ fn what_is_no_file_is_refused_and_not_waited_for() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_file_that_was_moved_away_takes_no_changes_with_it() {
+    let folder = Folder::new("moved");
+    let (mut journal, ledger) = Journal::open(&folder.file()).unwrap();
+    journal.append(&open("a")).unwrap();
+    let elsewhere = folder.0.join("gates.jsonl.1");
+    fs::rename(folder.file(), &elsewhere).unwrap();
+    let moved = "the file was moved, removed or replaced since it was opened: start the server anew";
+    assert_eq!(journal.append(&open("b")).unwrap_err().to_string(), moved);
+    fs::write(folder.file(), "mine").unwrap();
+    assert_eq!(journal.append(&open("b")).unwrap_err().to_string(), moved);
+    assert_eq!(journal.rewrite(&ledger).unwrap_err().to_string(), moved);
+    assert_eq!(fs::read_to_string(folder.file()).unwrap(), "mine");
+    assert_eq!(fs::read_to_string(&elsewhere).unwrap().lines().count(), 1);
+    fs::rename(&elsewhere, folder.file()).unwrap();
+    journal.append(&open("b")).unwrap();
+}
+
 #[test]
 fn a_newer_version_is_named() {
     let folder = Folder::new("newer");
