@@ -215,6 +215,47 @@ async fn a_receiver_that_never_answers_delays_no_decision() {
     let _call = listener.accept().await.unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_event_hook_that_never_answers_delays_no_decision_in_the_background() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let written = json!([{ "type": "event", "name": "silent", "url": url, "timeout": "1h" }]);
+    let hooks = Webhooks::of("web", "shop").hooks(serde_json::from_value::<Vec<Webhook>>(written).unwrap());
+    let hooks = Arc::new(hooks.build(&client()).unwrap());
+    let told = notify::Background::new(hooks);
+    let begun = tokio::time::Instant::now();
+    let (ended, _) = notified(&told, async || ()).await;
+    assert_eq!(ended.phase(), Phase::Succeeded);
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    assert!(ended.outbox.len() > 5, "they wait: {}", ended.outbox.len());
+    let _call = listener.accept().await.unwrap();
+}
+
+/// What fails is reported, tried again after the time that it names, and arrives in order.
+#[tokio::test]
+async fn event_hooks_in_the_background_hear_everything_once_and_in_order() {
+    let failed = std::sync::atomic::AtomicBool::new(false);
+    let server = Receiver::start(move |_| {
+        let again = failed.swap(true, std::sync::atomic::Ordering::SeqCst);
+        Says::status(if again { 200 } else { 503 })
+    })
+    .await;
+    let written = json!([{ "type": "event", "name": "it", "url": server.url("/") }]);
+    let hooks = Webhooks::of("web", "shop").hooks(serde_json::from_value::<Vec<Webhook>>(written).unwrap());
+    let told = notify::Background::new(Arc::new(hooks.build(&client()).unwrap()));
+    let (ended, again) = notified(&told, async || {
+        assert_eq!(told.flush(Duration::from_secs(60)).await, 0);
+    })
+    .await;
+    // The first one reports that it had failed, and leaves the outbox with the next call.
+    assert!(!ended.outbox.is_empty() && again.outbox.len() <= 1);
+    let got = server.got();
+    let keys: Vec<&str> = got.iter().map(Got::key).collect();
+    assert_eq!(keys[0], keys[1], "it was tried again");
+    assert_eq!(self::keys(&got).len(), keys.len() - 1, "everything else once");
+    assert!(keys.len() > 5);
+}
+
 #[tokio::test]
 async fn a_slow_receiver_hears_everything_once_and_in_order() {
     let server = Receiver::start(|_| Says::status(200).after(Duration::from_millis(20))).await;

@@ -106,9 +106,11 @@
 //! Whoever needs more than JSON over HTTP implements [`Notifier`](delivery_core::port::Notifier) itself.
 
 pub mod alertmanager;
+mod background;
 pub mod cdevents;
 pub mod discord;
 pub mod google_chat;
+mod line;
 mod message;
 mod notifications;
 pub(crate) mod pace;
@@ -124,6 +126,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+pub use self::background::Background;
 pub use self::message::{About, Field, Message, severity};
 pub use self::notifications::Notifications;
 pub use self::pace::Rate;

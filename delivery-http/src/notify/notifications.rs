@@ -1,19 +1,15 @@
 //! The port: one rollout's notices to all its receivers.
 
-use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use delivery_core::port::{Notifier, PortError, Sent};
 use delivery_core::rollout::Notice;
-use tokio::runtime::Handle;
-use tokio::sync::Notify;
-use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tracing::Instrument;
 
-use super::queue::{Progress, Queue};
+use super::line::{Attempt, Deliver, Line, Tasks};
+use super::queue::Progress;
 use super::receiver::Refusal;
 use super::{About, Message, Receiver};
 use crate::client::Client;
@@ -26,9 +22,8 @@ use crate::error::{Cause, Error};
 #[derive(Debug)]
 pub struct Notifications {
     shared: Arc<Shared>,
-    receivers: Vec<Arc<Told>>,
-    /// Those that send. They end when this is dropped.
-    tasks: Mutex<JoinSet<()>>,
+    receivers: Vec<Arc<Line<Told>>>,
+    tasks: Tasks,
 }
 
 /// What all receivers have in common.
@@ -38,16 +33,11 @@ struct Shared {
     about: About,
 }
 
-/// A receiver, and what it knows of this rollout.
+/// A receiver, and whose notices it gets.
 #[derive(Debug)]
 struct Told {
     shared: Arc<Shared>,
     receiver: Arc<Receiver>,
-    queue: Mutex<Queue>,
-    /// There is one more notice.
-    more: Notify,
-    /// There is one notice less.
-    less: Notify,
 }
 
 impl Notifications {
@@ -61,23 +51,18 @@ impl Notifications {
         }
         let shared = Arc::new(Shared { client, about });
         let told = |receiver| {
-            Arc::new(Told {
-                shared: Arc::clone(&shared),
-                receiver,
-                queue: Mutex::default(),
-                more: Notify::new(),
-                less: Notify::new(),
-            })
+            let shared = Arc::clone(&shared);
+            Arc::new(Line::new(Told { shared, receiver }))
         };
         Ok(Self {
             receivers: receivers.into_iter().map(told).collect(),
             shared,
-            tasks: Mutex::default(),
+            tasks: Tasks::default(),
         })
     }
 
-    /// Waits until all notices have arrived, or given up for good, at most so long. Returns how many are left; these are
-    /// sent again by the next process, as long as the outbox of the saved state has them.
+    /// Waits until all notices have arrived, or were given up for good, at most so long. Returns how many are left; these
+    /// are sent again by the next process, as long as the outbox of the saved state has them.
     ///
     /// The outbox has those that arrived as well, until [`send`](Notifier::send) was called once more for each, which a
     /// driver does when it is called: whoever flushes before one more `advance` has no repeats after a restart.
@@ -91,46 +76,25 @@ impl Notifications {
         let _ = timeout(within, flushed).await;
         self.receivers.iter().map(|it| it.queue().len()).sum()
     }
-
-    /// Lets a task send what waits for a receiver, unless there is one.
-    fn see_to(&self, told: &Arc<Told>, runtime: &Handle) {
-        if std::mem::replace(&mut told.queue().is_worked_on, true) {
-            told.more.notify_one();
-            return;
-        }
-        let mut work = Work {
-            told: Arc::clone(told),
-            is_over: false,
-        };
-        let (receiver, rollout) = (told.receiver.name(), self.shared.about.full_name());
-        let span = tracing::debug_span!("tell", receiver, rollout);
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        while tasks.try_join_next().is_some() {}
-        tasks.spawn_on(async move { work.through().await }.instrument(span), runtime);
-    }
 }
 
 #[async_trait]
 impl Notifier for Notifications {
     /// Answers at once. A failure is reported by the next call for its notice.
     async fn send(&self, notice: &Notice) -> Result<Sent, PortError> {
-        let doing = || {
-            format!(
-                "sending notice {} of {}",
-                notice.id,
-                self.shared.about.full_name()
-            )
-        };
+        let rollout = || self.shared.about.full_name();
+        let doing = || format!("sending notice {} of {}", notice.id, rollout());
         let (mut sent, mut failed) = (Sent::Delivered, Vec::new());
-        for told in &self.receivers {
-            let progress = told.progress(notice);
-            if told.queue().len() > 0 {
-                let runtime = Handle::try_current().map_err(|it| {
-                    let source = Cause::of(&it);
-                    Error::Setup { source }.at_port(doing())
-                })?;
-                self.see_to(told, &runtime);
+        for line in &self.receivers {
+            let told = &line.to;
+            if told.receiver.bodies(&told.message(notice)).is_empty() {
+                continue;
             }
+            let span = || tracing::debug_span!("tell", receiver = told.receiver.name(), rollout = rollout());
+            let progress = line.progress(notice, &self.tasks, span).map_err(|it| {
+                let source = Cause::of(&it);
+                Error::Setup { source }.at_port(doing())
+            })?;
             match progress {
                 Progress::Done => {}
                 Progress::Underway => sent = Sent::Underway,
@@ -145,123 +109,30 @@ impl Notifier for Notifications {
 }
 
 impl Told {
-    fn progress(&self, notice: &Notice) -> Progress {
-        let message = Message {
-            about: &self.shared.about,
-            notice,
-        };
-        if self.receiver.bodies(&message).is_empty() {
-            self.queue().skip(notice)
-        } else {
-            self.queue().progress(notice)
-        }
+    fn message<'a>(&'a self, notice: &'a Notice) -> Message<'a> {
+        let about = &self.shared.about;
+        Message { about, notice }
     }
+}
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        // Nothing is left half-done in it.
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+#[async_trait]
+impl Deliver for Told {
+    type Error = Error;
 
-    /// Waits until there is nothing left.
-    async fn flushed(&self) {
-        loop {
-            let mut less = pin!(self.less.notified());
-            less.as_mut().enable();
-            if self.queue().len() == 0 {
-                return;
-            }
-            less.await;
-        }
-    }
-
-    /// Sends a notice. Returns how long nothing, or nothing but errors, can be sent.
-    async fn attempt(&self, notice: &Notice) -> Option<Held> {
-        let message = Message {
-            about: &self.shared.about,
-            notice,
-        };
-        let sent = self.receiver.tell(&self.shared.client, &message).await;
-        let mut queue = self.queue();
+    async fn attempt(&self, notice: &Notice) -> Attempt<Error> {
+        let sent = self
+            .receiver
+            .tell(&self.shared.client, &self.message(notice))
+            .await;
         match sent {
-            Ok(()) => queue.arrived(notice),
-            Err(Refusal::Message(error)) => queue.refused(notice, error),
-            Err(Refusal::NotNow(Error::TooMany { left })) => return Some(Held::ByRate(left)),
-            Err(Refusal::NotNow(error)) => {
-                if let Error::Resting { left, .. } = error {
-                    queue.held_back(notice, error);
-                    return Some(Held::AtRest(left));
-                }
-                tracing::debug!(
-                    notice = notice.id,
-                    error = &error as &dyn std::error::Error,
-                    "not told"
-                );
-                queue.failed(notice, error);
-            }
-        }
-        self.less.notify_waiters();
-        None
-    }
-}
-
-/// Why a notice cannot be sent yet.
-enum Held {
-    /// As many as the rate allows were sent: errors go all the same.
-    ByRate(Duration),
-    /// The receiver failed a moment ago, and is left alone.
-    AtRest(Duration),
-}
-
-/// The shortest pause, so that nobody is asked again and again within one moment.
-const PAUSE: Duration = Duration::from_millis(1);
-
-/// Somebody works on a queue, until this is dropped.
-struct Work {
-    told: Arc<Told>,
-    /// Whether it has ended with nothing left, so that somebody else may work on the queue by now.
-    is_over: bool,
-}
-
-impl Work {
-    /// Sends what waits, oldest first, until there is nothing left.
-    async fn through(&mut self) {
-        let told = Arc::clone(&self.told);
-        while let Some(notice) = self.next() {
-            match told.attempt(&notice).await {
-                None => {}
-                Some(Held::AtRest(left)) => tokio::time::sleep(left.max(PAUSE)).await,
-                Some(Held::ByRate(left)) => {
-                    // One that it would have to wait for has been given up since, or may go first.
-                    let error = told.queue().next_error();
-                    let left = match error {
-                        Some(error) => match told.attempt(&error).await {
-                            None => continue,
-                            Some(Held::ByRate(left) | Held::AtRest(left)) => left,
-                        },
-                        None => left,
-                    };
-                    // Until it may, or something that may go first comes.
-                    let _ = timeout(left.max(PAUSE), told.more.notified()).await;
-                }
-            }
-        }
-    }
-
-    /// The next one. Without any, nobody works on the queue any more from the same moment on.
-    fn next(&mut self) -> Option<Notice> {
-        let mut queue = self.told.queue();
-        let next = queue.next();
-        queue.is_worked_on = next.is_some();
-        self.is_over = next.is_none();
-        next
-    }
-}
-
-impl Drop for Work {
-    fn drop(&mut self) {
-        // It may have ended in the middle, with its runtime.
-        if !self.is_over {
-            self.told.queue().is_worked_on = false;
+            Ok(()) => Attempt::Arrived,
+            Err(Refusal::Message(error)) => Attempt::Refused(error),
+            Err(Refusal::NotNow(Error::TooMany { left })) => Attempt::HeldByRate(left),
+            Err(Refusal::NotNow(error)) => match error {
+                Error::Resting { left, .. } => Attempt::AtRest(error, left),
+                // The next attempt is told how long it has to wait.
+                error => Attempt::Failed(error, Duration::ZERO),
+            },
         }
     }
 }

@@ -6,26 +6,25 @@ use delivery_core::rollout::{Notice, Severity, State};
 use delivery_core::time::Timestamp;
 
 use super::pace::Done;
-use crate::error::Error;
 
 /// One rollout's notices for one receiver, oldest first.
 ///
 /// Bounded: there are no more than an outbox holds. When one more comes, the oldest goes, as it went from the outbox.
-#[derive(Debug, Default)]
-pub(super) struct Queue {
-    waiting: VecDeque<Waiting>,
+#[derive(Debug)]
+pub(super) struct Queue<E> {
+    waiting: VecDeque<Waiting<E>>,
     done: Done,
     /// Those that were refused for good, until that was reported.
-    refused: VecDeque<(Key, Error)>,
+    refused: VecDeque<(Key, E)>,
     /// Whether somebody works on it.
     pub(super) is_worked_on: bool,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct Waiting<E> {
     notice: Notice,
     /// What it failed with the last time, until that was reported.
-    failure: Option<Error>,
+    failure: Option<E>,
     /// Whether it was tried, or reported.
     is_known_to_fail: bool,
 }
@@ -39,18 +38,29 @@ const fn key(notice: &Notice) -> Key {
 
 /// How far a notice has got.
 #[derive(Debug)]
-pub(super) enum Progress {
+pub(super) enum Progress<E> {
     /// It arrived, or it never will and that was reported.
     Done,
     /// It waits.
     Underway,
     /// It has failed since the last report. Unless it was refused for good, it waits for the next attempt.
-    Failed(Error),
+    Failed(E),
 }
 
-impl Queue {
+impl<E> Default for Queue<E> {
+    fn default() -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            done: Done::default(),
+            refused: VecDeque::new(),
+            is_worked_on: false,
+        }
+    }
+}
+
+impl<E> Queue<E> {
     /// How far a notice has got; it waits from now on, if it is new.
-    pub(super) fn progress(&mut self, notice: &Notice) -> Progress {
+    pub(super) fn progress(&mut self, notice: &Notice) -> Progress<E> {
         let key = key(notice);
         if let Some(at) = self.refused.iter().position(|(it, _)| *it == key)
             && let Some((_, error)) = self.refused.remove(at)
@@ -77,12 +87,6 @@ impl Queue {
         Progress::Underway
     }
 
-    /// A notice means nothing to this receiver.
-    pub(super) fn skip(&mut self, notice: &Notice) -> Progress {
-        self.done.add(notice);
-        Progress::Done
-    }
-
     /// The next one to be sent.
     pub(super) fn next(&self) -> Option<Notice> {
         self.waiting.front().map(|it| it.notice.clone())
@@ -90,7 +94,7 @@ impl Queue {
 
     /// The next one that is not held back by a rate.
     pub(super) fn next_error(&self) -> Option<Notice> {
-        let error = |it: &&Waiting| it.notice.severity >= Severity::Error;
+        let error = |it: &&Waiting<E>| it.notice.severity >= Severity::Error;
         self.waiting.iter().find(error).map(|it| it.notice.clone())
     }
 
@@ -100,7 +104,7 @@ impl Queue {
     }
 
     /// It does not take this one, and never will.
-    pub(super) fn refused(&mut self, notice: &Notice, error: Error) {
+    pub(super) fn refused(&mut self, notice: &Notice, error: E) {
         self.arrived(notice);
         if self.refused.len() >= State::OUTBOX {
             self.refused.pop_front();
@@ -109,7 +113,7 @@ impl Queue {
     }
 
     /// It failed, and waits for the next attempt.
-    pub(super) fn failed(&mut self, notice: &Notice, error: Error) {
+    pub(super) fn failed(&mut self, notice: &Notice, error: E) {
         if let Some(waiting) = self.find(notice) {
             waiting.failure = Some(error);
             waiting.is_known_to_fail = true;
@@ -117,7 +121,7 @@ impl Queue {
     }
 
     /// It was not tried, because the receiver is left alone. That is reported once, unless its own failure was.
-    pub(super) fn held_back(&mut self, notice: &Notice, error: Error) {
+    pub(super) fn held_back(&mut self, notice: &Notice, error: E) {
         if self.find(notice).is_some_and(|it| !it.is_known_to_fail) {
             self.failed(notice, error);
         }
@@ -127,7 +131,7 @@ impl Queue {
         self.waiting.len()
     }
 
-    fn find(&mut self, notice: &Notice) -> Option<&mut Waiting> {
+    fn find(&mut self, notice: &Notice) -> Option<&mut Waiting<E>> {
         self.waiting.iter_mut().find(|it| key(&it.notice) == key(notice))
     }
 }
@@ -138,6 +142,7 @@ mod tests {
     use delivery_core::weight::Weight;
 
     use super::*;
+    use crate::error::Error;
 
     fn notice(id: u64, severity: Severity) -> Notice {
         Notice {
@@ -161,7 +166,7 @@ mod tests {
 
     #[test]
     fn notices_wait_in_order_and_are_known_when_they_are_done() {
-        let mut queue = Queue::default();
+        let mut queue: Queue<Error> = Queue::default();
         for id in [1, 2, 1] {
             assert!(matches!(queue.progress(&info(id)), Progress::Underway));
         }
@@ -173,7 +178,7 @@ mod tests {
 
     #[test]
     fn there_are_no_more_than_an_outbox_holds() {
-        let mut queue = Queue::default();
+        let mut queue: Queue<Error> = Queue::default();
         for id in 0..100 {
             queue.progress(&info(id));
             queue.refused(&info(1_000 + id), error("refused"));
@@ -188,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_failure_is_reported_once_and_the_notice_waits() {
-        let mut queue = Queue::default();
+        let mut queue: Queue<Error> = Queue::default();
         queue.progress(&info(1));
         queue.held_back(&info(1), error("rests"));
         queue.held_back(&info(1), error("rests still"));
@@ -204,7 +209,7 @@ mod tests {
 
     #[test]
     fn what_is_refused_is_reported_once_and_given_up() {
-        let mut queue = Queue::default();
+        let mut queue: Queue<Error> = Queue::default();
         queue.progress(&info(1));
         queue.refused(&info(1), error("never"));
         assert_eq!(queue.next(), None);
@@ -214,7 +219,7 @@ mod tests {
 
     #[test]
     fn an_error_can_be_taken_before_the_others() {
-        let mut queue = Queue::default();
+        let mut queue: Queue<Error> = Queue::default();
         for notice in [
             info(1),
             notice(2, Severity::Warn),
