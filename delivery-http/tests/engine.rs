@@ -320,9 +320,11 @@ async fn notified(notifier: &dyn Notifier, pause: impl AsyncFn()) -> (State, Sta
     }
 }
 
-/// All calls, repeats left out.
+/// All calls, repeats left out. Rollback hooks are asked in every interval, also while a run waits, and a crash may make it
+/// wait once more.
 fn questions(got: &[Got]) -> BTreeSet<(String, String)> {
     got.iter()
+        .filter(|it| it.path != path(HookKind::Rollback))
         .map(|it| (it.path.clone(), it.key().to_owned()))
         .collect()
 }
