@@ -118,6 +118,14 @@ pub enum Error {
         /// What the server said, shortened.
         message: String,
     },
+    /// An answer that is a part of what was asked for.
+    #[error("{asked}: only a part of it was answered ({why})")]
+    Partial {
+        /// What was asked for.
+        asked: Asked,
+        /// What the server says, shortened.
+        why: String,
+    },
     /// An answer that is larger than what may be read.
     #[error("{asked}: the answer is larger than {limit} bytes (ask for fewer series, or raise the limit)")]
     TooLarge {
@@ -140,7 +148,9 @@ impl Error {
     /// Whether trying again can help, and when.
     pub const fn fault(&self) -> Fault {
         match self {
-            Self::TimedOut { .. } | Self::Unreachable { .. } => Fault::Transient { after: None },
+            Self::TimedOut { .. } | Self::Unreachable { .. } | Self::Partial { .. } => {
+                Fault::Transient { after: None }
+            }
             Self::Unavailable { after, .. } => Fault::Transient { after: *after },
             Self::Address { .. }
             | Self::Header { .. }

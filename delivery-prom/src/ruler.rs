@@ -84,6 +84,9 @@ pub struct AlertingRule {
     /// When it was last evaluated; none when it never was.
     #[serde(default, deserialize_with = "moment")]
     pub last_evaluation: Option<Timestamp>,
+    /// How many series its expression looked at, where the server tells (vmalert does).
+    #[serde(default)]
+    pub last_series_fetched: Option<u64>,
 }
 
 /// A rule that records a series.
@@ -129,9 +132,18 @@ pub struct Alert {
     pub value: Option<f64>,
 }
 
-/// The state of an alert.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// The state of an alert, in the words of Prometheus or of Grafana.
+///
+/// | here | Prometheus and most others | Grafana |
+/// |---|---|---|
+/// | inactive | `inactive` | `Normal` |
+/// | pending | `pending` | `Pending` |
+/// | firing | `firing` | `Alerting`, `Recovering` |
+/// | unknown | anything else | `NoData`, `Error`, and whatever has one of them in brackets: `Normal (NoData)`, `Alerting (Error)` |
+///
+/// Grafana lets silence and failure pass for a state of health or of alarm, as its user has set it; the brackets tell.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
 #[non_exhaustive]
 pub enum AlertState {
     /// Its expression has no result.
@@ -140,10 +152,25 @@ pub enum AlertState {
     Pending,
     /// It fires.
     Firing,
-    /// A state that is not known here.
-    #[default]
-    #[serde(other)]
-    Unknown,
+    /// A state that is not known here, as it is written.
+    Unknown(String),
+}
+
+impl Default for AlertState {
+    fn default() -> Self {
+        Self::Unknown(String::new())
+    }
+}
+
+impl From<String> for AlertState {
+    fn from(written: String) -> Self {
+        match written.to_ascii_lowercase().as_str() {
+            "inactive" | "normal" => Self::Inactive,
+            "pending" => Self::Pending,
+            "firing" | "alerting" | "recovering" => Self::Firing,
+            _ => Self::Unknown(written),
+        }
+    }
 }
 
 /// Whether a rule's last evaluation went well.
@@ -153,7 +180,11 @@ pub enum Health {
     /// It did.
     Ok,
     /// It failed.
+    #[serde(alias = "error")]
     Err,
+    /// It found no data at all: Grafana tells it from silence.
+    #[serde(rename = "nodata")]
+    NoData,
     /// Nobody knows: it has not been evaluated yet.
     #[default]
     #[serde(other)]
@@ -243,8 +274,8 @@ mod tests {
             (Duration::from_secs(120), Duration::from_millis(500))
         );
         assert_eq!(
-            (alerting.state, alerting.health),
-            (AlertState::Firing, Health::Ok)
+            (&alerting.state, alerting.health),
+            (&AlertState::Firing, Health::Ok)
         );
         let alert = &alerting.alerts[0];
         assert_eq!((alert.value, alert.labels["pod"].as_str()), (Some(0.015), "a"));
@@ -263,7 +294,10 @@ mod tests {
         let [Rule::Alerting(rule)] = group.rules.as_slice() else {
             panic!("{group:?}");
         };
-        assert_eq!((rule.state, rule.health), (AlertState::Unknown, Health::Unknown));
+        assert_eq!(
+            (&rule.state, rule.health),
+            (&AlertState::Unknown("snoozed".into()), Health::Unknown)
+        );
         let empty: RuleGroup = serde_json::from_str(r#"{"name":"g","rules":null}"#).unwrap();
         assert!(empty.rules.is_empty());
     }

@@ -483,3 +483,30 @@ async fn a_round_of_twenty_runs_side_by_side_over_few_connections_that_are_kept(
     );
     assert!(counted.connections.load(Ordering::SeqCst) <= 4, "kept alive");
 }
+
+#[tokio::test]
+async fn a_part_of_the_rules_is_not_the_rules() {
+    for partial in [
+        r#""isPartial":true"#,
+        r#""warnings":["ruler-2: connection refused"]"#,
+    ] {
+        let body = format!(r#"{{"status":"success",{partial},"data":{{"groups":[]}}}}"#);
+        let server = MockServer::start().await;
+        Mock::given(path("/api/v1/rules"))
+            .respond_with(ResponseTemplate::new(200).set_body_string(body))
+            .mount(&server)
+            .await;
+        let error = client(&server).rules().await.unwrap_err();
+        assert!(matches!(error, Error::Partial { .. }), "{error}");
+        assert!(
+            error.to_string().contains("only a part of it was answered"),
+            "{error}"
+        );
+        let taken = Server::new(&server.uri())
+            .unwrap()
+            .take_partial_answers()
+            .client()
+            .unwrap();
+        assert!(taken.rules().await.unwrap().is_empty());
+    }
+}

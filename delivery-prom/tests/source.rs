@@ -19,7 +19,7 @@ fn vector(values: &[&str]) -> String {
         .map(|(at, value)| format!(r#"{{"metric":{{"pod":"p{at}"}},"value":[1435781451.781,"{value}"]}}"#))
         .collect();
     format!(
-        r#"{{"status":"success","data":{{"resultType":"vector","result":[{}]}},"warnings":["one store is gone"]}}"#,
+        r#"{{"status":"success","data":{{"resultType":"vector","result":[{}]}},"warnings":["PromQL warning: a remark"]}}"#,
         series.join(",")
     )
 }
@@ -168,14 +168,14 @@ async fn warnings_are_kept_and_a_choice_among_series_is_one() {
     assert_eq!(
         measured.warnings,
         [
-            "one store is gone",
+            "PromQL warning: a remark",
             "of 2 series the last counts; say which is meant"
         ]
     );
     let chosen = Question::new(Form::value("x + x").unwrap()).pick(Pick::Max);
     let source = source(&server).question("m", chosen);
     let measured = measure(&source, MetricSpec::at_least("m", 1.0), 60).await;
-    assert_eq!(measured.warnings, ["one store is gone"]);
+    assert_eq!(measured.warnings, ["PromQL warning: a remark"]);
 }
 
 #[tokio::test]
@@ -250,4 +250,27 @@ async fn a_plan_can_be_checked_before_anything_is_asked() {
     assert!(wrong[0].starts_with("lines: query `{app=\"web\"}` cannot be used: it asks for log lines"));
     assert!(wrong[1].contains("of a Loki only values can be asked"));
     assert!(server.received_requests().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_part_of_the_data_is_not_the_data() {
+    let part = |mark: &str| vector(&["99.5"]).replace(r#""warnings":["PromQL warning: a remark"]"#, mark);
+    for mark in [
+        r#""isPartial":true"#,
+        r#""warnings":["receive series from store-2: deadline exceeded"]"#,
+    ] {
+        let server = server(&part(mark)).await;
+        let metric = || MetricSpec {
+            query: Some("success".into()),
+            ..MetricSpec::at_least("success", 99.0)
+        };
+        let measured = measure(&source(&server), metric(), 60).await;
+        assert!(
+            matches!(measured.sample, Sample::Nothing(Nothing::Partial(_))),
+            "{measured:?}"
+        );
+        let taking = Server::new(&server.uri()).unwrap().take_partial_answers();
+        let measured = measure(&Metrics::new(taking.client().unwrap()), metric(), 60).await;
+        assert_eq!(measured.sample, Sample::Value(99.5));
+    }
 }

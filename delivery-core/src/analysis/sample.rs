@@ -99,6 +99,16 @@ pub enum Nothing {
         /// Points that are needed.
         needed: usize,
     },
+    /// Fewer scrapes of a counter within the window than it takes to count anything.
+    TooFewScrapes {
+        /// Scrapes in the window.
+        seen: u32,
+        /// Scrapes that it takes.
+        needed: u32,
+    },
+    /// The source answered for a part of the data alone, and says so, in its words, without secrets: part of the data is
+    /// not the data.
+    Partial(String),
     /// The measurement also covers a time before the present weight was in force.
     Straddles,
     /// The sample has no data of the primary to compare with.
@@ -115,12 +125,13 @@ impl Nothing {
     /// Whether the source was at fault, rather than the data missing.
     pub const fn is_error(&self) -> bool {
         match self {
-            Self::NoAnswer | Self::Unreachable(_) | Self::Unusable(_) => true,
+            Self::NoAnswer | Self::Unreachable(_) | Self::Unusable(_) | Self::Partial(_) => true,
             Self::NoData
             | Self::NotANumber
             | Self::Stale { .. }
             | Self::TooFew { .. }
             | Self::TooShort { .. }
+            | Self::TooFewScrapes { .. }
             | Self::Straddles
             | Self::NoPrimary => false,
         }
@@ -137,6 +148,14 @@ impl fmt::Display for Nothing {
             Self::TooShort { seen, needed } => {
                 write!(f, "{seen} points a side, too few to compare (needs {needed})")
             }
+            Self::TooFewScrapes { seen, needed } => {
+                let scrapes = if *seen == 1 { "scrape" } else { "scrapes" };
+                write!(
+                    f,
+                    "{seen} {scrapes} in the window, {needed} needed: let the interval be at least twice the scrape interval"
+                )
+            }
+            Self::Partial(why) => write!(f, "only a part of the data was answered: {why}"),
             Self::Straddles => f.write_str("the measurement began before the present weight was in force"),
             Self::NoPrimary => f.write_str("no data of the primary to compare with"),
             Self::NoAnswer => f.write_str("no answer"),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use delivery_core::Timestamp;
 
 use super::{AtStart, Missing, Pending, Policy, Reaction};
+use crate::error::shortened;
 use crate::ruler::{Alert, AlertState, AlertingRule, Health, Rule, RuleGroup};
 
 /// What the alerts say, and why.
@@ -31,17 +32,36 @@ pub enum Says {
     RollBack,
 }
 
+/// How many causes are told; the worst come first.
+const SHOWN: usize = 8;
+
+/// How much of a cause is told, in characters.
+const LENGTH: usize = 200;
+
+impl Decision {
+    /// The same, and one cause more.
+    pub(super) fn and(mut self, says: Says, cause: Cause) -> Self {
+        self.causes.push((says, cause));
+        self.causes.sort_by_key(|it| core::cmp::Reverse(it.0));
+        self.says = self.says.max(says);
+        self
+    }
+}
+
 impl fmt::Display for Decision {
-    /// The causes in one line.
+    /// The causes in one line: the worst of them, and how many more there are.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.causes.is_empty() {
             return f.write_str("all watched rules are quiet");
         }
-        for (at, (_, cause)) in self.causes.iter().enumerate() {
+        for (at, (_, cause)) in self.causes.iter().take(SHOWN).enumerate() {
             let between = if at == 0 { "" } else { "; " };
-            write!(f, "{between}{cause}")?;
+            write!(f, "{between}{}", shortened(&cause.to_string(), LENGTH))?;
         }
-        Ok(())
+        match self.causes.len().saturating_sub(SHOWN) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
     }
 }
 
@@ -51,6 +71,16 @@ impl fmt::Display for Decision {
 pub enum Cause {
     /// The policy names no rule and no labels.
     NothingWatched,
+    /// The server answered for a part of its rules alone.
+    Partial {
+        /// What it says.
+        why: String,
+    },
+    /// A rule looked at no series at all, so that its silence means nothing.
+    NoSeries {
+        /// Its name.
+        rule: String,
+    },
     /// A rule that is watched does not exist.
     Missing {
         /// Its name.
@@ -94,7 +124,12 @@ pub enum Cause {
     /// An alert fires.
     Firing(AlertName),
     /// An alert is in a state that is not known here.
-    UnknownState(AlertName),
+    UnknownState {
+        /// The alert.
+        alert: AlertName,
+        /// The state, as the server writes it.
+        state: String,
+    },
     /// An alert lacks a label that would tell whose it is.
     Unattributed {
         /// The alert.
@@ -128,7 +163,16 @@ impl fmt::Display for Cause {
             }
             Self::Pending(alert) => write!(f, "{alert} is pending"),
             Self::Firing(alert) => write!(f, "{alert} fires"),
-            Self::UnknownState(alert) => write!(f, "{alert} is in an unknown state"),
+            Self::UnknownState { alert, state } => {
+                write!(f, "{alert} is in a state that is not known here: {state:?}")
+            }
+            Self::Partial { why } => write!(f, "only a part of the rules was answered: {why}"),
+            Self::NoSeries { rule } => {
+                write!(
+                    f,
+                    "rule `{rule}` looked at no series: its expression matches nothing that exists"
+                )
+            }
             Self::Unattributed { alert, label } => {
                 write!(
                     f,
@@ -230,9 +274,13 @@ fn unhealthy(group: &RuleGroup, rule: &AlertingRule, now: Timestamp) -> Option<C
                 .unwrap_or_else(|| "it does not say why".into());
             return Some(Cause::Failing { rule: name(), error });
         }
+        Health::NoData => return Some(Cause::NoSeries { rule: name() }),
         Health::Unknown => return Some(Cause::NotEvaluated { rule: name() }),
     }
     // A rule is evaluated with its group, but one that takes long may keep its group from ever getting to the next.
+    if rule.last_series_fetched == Some(0) {
+        return Some(Cause::NoSeries { rule: name() });
+    }
     let evaluated = [rule.last_evaluation, group.last_evaluation]
         .into_iter()
         .flatten()
@@ -273,14 +321,17 @@ fn weigh(
         .get(&policy.severity.label)
         .and_then(|it| policy.severity.map.get(it));
     let reaction = *severity.unwrap_or(&policy.severity.otherwise);
-    let (says, cause): (Says, fn(AlertName) -> Cause) = match (alert.state, reaction, policy.pending) {
+    let (says, cause): (Says, fn(AlertName) -> Cause) = match (&alert.state, reaction, policy.pending) {
         (AlertState::Inactive, ..) | (_, Reaction::Ignore, _) | (AlertState::Pending, _, Pending::Ignore) => {
             return None;
         }
         (AlertState::Pending, _, Pending::Hold) => (Says::Hold, Cause::Pending),
         (AlertState::Firing, Reaction::Hold, _) => (Says::Hold, Cause::Firing),
         (AlertState::Firing, Reaction::RollBack, _) => (Says::RollBack, Cause::Firing),
-        (AlertState::Unknown, ..) => (Says::Inconclusive, Cause::UnknownState),
+        (AlertState::Unknown(state), ..) => {
+            let state = shortened(state, 40);
+            return Some((Says::Inconclusive, Cause::UnknownState { alert: name(), state }));
+        }
     };
     let attribution = &policy.attribution;
     let theirs = |(label, ours): (&String, &String)| alert.labels.get(label).is_some_and(|it| it != ours);

@@ -8,7 +8,7 @@ use delivery_core::Timestamp;
 use delivery_core::plan::{Gate, GateKind};
 use delivery_core::port::{Answer, Approver, Clock, GateQuestion, PortError};
 
-use super::{Decision, Policy, Says, decide};
+use super::{Cause, Decision, Policy, Says, decide};
 use crate::Client;
 
 /// Answers the gates of a rollout from the alerts of one server.
@@ -59,8 +59,13 @@ impl AlertGate {
     /// # Errors
     /// What an exchange with the server brings.
     pub async fn look(&self, began: Option<Timestamp>) -> Result<Decision, crate::Error> {
-        let groups = self.client.rules().await?;
-        Ok(decide(&self.policy, &groups, began, self.clock.now()))
+        let (groups, partial) = self.client.known_rules().await?;
+        let decision = decide(&self.policy, &groups, began, self.clock.now());
+        Ok(match partial {
+            // What fires, fires; but the silence of those that are missing means nothing.
+            Some(why) => decision.and(Says::Inconclusive, Cause::Partial { why }),
+            None => decision,
+        })
     }
 }
 

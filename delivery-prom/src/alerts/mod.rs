@@ -7,6 +7,8 @@
 //! | what is found | what it means |
 //! |---|---|
 //! | a watched rule is missing, fails, or was not evaluated for two intervals | hold |
+//! | a watched rule looked at no series at all (vmalert and Grafana tell) | hold |
+//! | the server says that some of its rules are missing from its answer | hold, unless something fires |
 //! | an alert that was active when the rollout began | nothing, or it must not begin: [`AtStart`] |
 //! | an alert of somebody else, by its labels | nothing: [`Attribution`] |
 //! | an alert that nobody can be told from | hold, or ours: [`Attribution`] |

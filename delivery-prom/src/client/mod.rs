@@ -27,6 +27,7 @@ pub struct Client(Arc<Shared>);
 struct Shared {
     transport: Transport,
     dialect: Dialect,
+    takes_partial: bool,
 }
 
 /// An instant query.
@@ -124,8 +125,12 @@ impl Shared {
 }
 
 impl Client {
-    fn new(transport: Transport, dialect: Dialect) -> Self {
-        Self(Arc::new(Shared { transport, dialect }))
+    fn new(transport: Transport, dialect: Dialect, takes_partial: bool) -> Self {
+        Self(Arc::new(Shared {
+            transport,
+            dialect,
+            takes_partial,
+        }))
     }
 
     /// The server's address, without credentials and parameters.
@@ -208,16 +213,29 @@ impl Client {
     /// Of a Loki, those of its ruler.
     ///
     /// # Errors
-    /// What an exchange brings.
+    /// What an exchange brings; [`Error::Partial`] when some of them are missing.
     pub async fn rules(&self) -> Result<Vec<RuleGroup>, Error> {
+        match self.known_rules().await? {
+            (groups, None) => Ok(groups),
+            (_, Some(why)) => Err(Error::Partial {
+                asked: self.0.transport.asked(&request("", &[], "its rules".into())),
+                why,
+            }),
+        }
+    }
+
+    /// The rule groups that are known, and why some are missing, if so.
+    pub(crate) async fn known_rules(&self) -> Result<(Vec<RuleGroup>, Option<String>), Error> {
         #[derive(serde::Deserialize)]
         struct Groups {
             #[serde(deserialize_with = "crate::ruler::or_default")]
             groups: Vec<RuleGroup>,
         }
         let path = self.rules_path("rules");
-        let groups: Groups = self.data(&path, &[], "its rules".into()).await?;
-        Ok(groups.groups)
+        let request = request(&path, &[], "its rules".into());
+        let body = self.0.transport.send(&request).await?;
+        let (groups, partial): (Groups, _) = self.part(&request, &body)?;
+        Ok((groups.groups, partial))
     }
 
     /// All alerts that are pending or firing.
@@ -315,7 +333,32 @@ impl Client {
     ) -> Result<T, Error> {
         let request = request(path, parameters, what);
         let body = self.0.transport.send(&request).await?;
-        reply::data(&body).map_err(|it| self.0.no_reply(self.0.transport.asked(&request), &it))
+        let (data, partial) = self.part(&request, &body)?;
+        match partial {
+            None => Ok(data),
+            Some(why) => Err(Error::Partial {
+                asked: self.0.transport.asked(&request),
+                why,
+            }),
+        }
+    }
+
+    /// What stands under `data`, and why it is not whole, if that matters.
+    fn part<T: DeserializeOwned>(
+        &self,
+        request: &Request<'_>,
+        body: &[u8],
+    ) -> Result<(T, Option<String>), Error> {
+        let read = reply::data(body);
+        let (data, partial) = read.map_err(|it| self.0.no_reply(self.0.transport.asked(request), &it))?;
+        let partial = partial.filter(|_| !self.0.takes_partial);
+        Ok((data, partial.map(|why| self.shown(&why))))
+    }
+
+    /// Why a reply is not whole, if that matters.
+    pub(crate) fn partial(&self, reply: &Reply<'_>) -> Option<String> {
+        let partial = reply.partial.as_deref().filter(|_| !self.0.takes_partial);
+        partial.map(|why| self.shown(why))
     }
 
     fn path(&self, endpoint: &str) -> String {

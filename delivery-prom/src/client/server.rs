@@ -33,6 +33,7 @@ pub struct Server {
     login: Login,
     headers: Vec<(HeaderName, SecretString)>,
     authorities: Vec<Certificate>,
+    takes_partial: bool,
     timeout: Duration,
     limit: usize,
 }
@@ -85,6 +86,7 @@ impl Server {
             login,
             headers: Vec::new(),
             authorities: Vec::new(),
+            takes_partial: false,
             timeout: Duration::from_secs(10),
             limit: 16 << 20,
         })
@@ -141,6 +143,18 @@ impl Server {
     pub fn basic(self, user: &str, password: SecretString) -> Self {
         Self {
             login: Login::Basic(user.to_owned(), password),
+            ..self
+        }
+    }
+
+    /// Takes answers that the server itself calls partial (VictoriaMetrics' `isPartial`, warnings of Thanos and Mimir about
+    /// parts that did not answer) for the whole. Without this they are no data, and rules hold.
+    ///
+    /// For those whose parts are known to be down, and do not matter: what is missing may be just the errors.
+    #[must_use]
+    pub fn take_partial_answers(self) -> Self {
+        Self {
+            takes_partial: true,
             ..self
         }
     }
@@ -224,7 +238,7 @@ impl Server {
             timeout: self.timeout,
             limit: self.limit,
         };
-        Ok(Client::new(transport, self.dialect))
+        Ok(Client::new(transport, self.dialect, self.takes_partial))
     }
 
     fn header_map(&self) -> Result<HeaderMap, Error> {

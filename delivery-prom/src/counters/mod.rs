@@ -107,7 +107,7 @@ pub(crate) fn newest(counters: &[Counter]) -> Option<Timestamp> {
 /// How much each counter rose.
 ///
 /// # Errors
-/// [`Nothing::NoData`] when no process was scraped twice within the window.
+/// [`Nothing::NoData`] without a sample, [`Nothing::TooFewScrapes`] when no process was scraped twice within the window.
 pub(crate) fn rises(counters: &[Counter], process: &[String]) -> Result<Rises, Nothing> {
     let mut processes: BTreeMap<_, Vec<&Counter>> = BTreeMap::new();
     for counter in counters {
@@ -122,7 +122,15 @@ pub(crate) fn rises(counters: &[Counter], process: &[String]) -> Result<Rises, N
     for counters in processes.values() {
         known |= process_rises(counters, &mut rises);
     }
-    if known { Ok(rises) } else { Err(Nothing::NoData) }
+    if known {
+        return Ok(rises);
+    }
+    let seen = counters.iter().any(|counter| !counter.samples.is_empty());
+    Err(if seen {
+        Nothing::TooFewScrapes { seen: 1, needed: 2 }
+    } else {
+        Nothing::NoData
+    })
 }
 
 /// The counters of one process; whether it was scraped twice.

@@ -49,8 +49,9 @@ fn what_was_counted_between_the_first_and_the_last_scrape() {
 
 #[test]
 fn one_scrape_tells_nothing() {
-    assert_eq!(rise(&["a 200: 10"]), Err(Nothing::NoData));
-    assert_eq!(rise(&["a 200: 10", "b 200: . 7"]), Err(Nothing::NoData));
+    let once = || Err(Nothing::TooFewScrapes { seen: 1, needed: 2 });
+    assert_eq!(rise(&["a 200: 10"]), once());
+    assert_eq!(rise(&["a 200: 10", "b 200: . 7"]), once());
     assert_eq!(rise(&[]), Err(Nothing::NoData));
 }
 

@@ -8,9 +8,9 @@ use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, Ma
 
 use super::NoReply;
 
-/// What stands under `data`.
-pub(crate) fn data<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, NoReply> {
-    envelope(body, PhantomData::<T>).map(|it| it.data)
+/// What stands under `data`, and why it is not whole, if it is not.
+pub(crate) fn data<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<(T, Option<String>), NoReply> {
+    envelope(body, PhantomData::<T>).map(|it| (it.data, it.partial))
 }
 
 /// A good answer.
@@ -18,6 +18,20 @@ pub(super) struct Envelope<T> {
     pub(super) data: T,
     pub(super) warnings: Vec<String>,
     pub(super) infos: Vec<String>,
+    pub(super) partial: Option<String>,
+}
+
+/// Why an answer is not whole, if it is not: the server says so (VictoriaMetrics' `isPartial`), or warns of something else
+/// than the query (Thanos, Mimir and remote reads of Prometheus warn of parts that did not answer).
+///
+/// What Prometheus remarks about a query begins with `PromQL warning:` or `PromQL info:` (its `util/annotations`), and is no
+/// such warning.
+fn partial(says: bool, warnings: &[String]) -> Option<String> {
+    let remarks = ["PromQL warning", "PromQL info"];
+    let of_parts = |warning: &&String| !remarks.iter().any(|remark| warning.starts_with(remark));
+    let warned = warnings.iter().find(of_parts);
+    let said = || String::from("the server says that some of its parts did not answer");
+    warned.cloned().or_else(|| says.then(said))
 }
 
 /// Opens the envelope; `seed` reads what is in it.
@@ -35,6 +49,7 @@ pub(super) fn envelope<'a, S: DeserializeSeed<'a> + Copy>(
         message,
         warnings,
         infos,
+        partial: says_partial,
     } = read
         .and_then(|it| reader.end().map(|()| it))
         .map_err(NoReply::Unreadable)?;
@@ -42,6 +57,7 @@ pub(super) fn envelope<'a, S: DeserializeSeed<'a> + Copy>(
     match status.as_deref() {
         Some("success") => Ok(Envelope {
             data: data.ok_or_else(|| missing("data"))?,
+            partial: partial(says_partial, &warnings),
             warnings,
             infos,
         }),
@@ -64,6 +80,7 @@ struct Parts<T> {
     message: Option<String>,
     warnings: Vec<String>,
     infos: Vec<String>,
+    partial: bool,
 }
 
 struct EnvelopeVisitor<S>(S);
@@ -83,6 +100,7 @@ impl<'de, S: DeserializeSeed<'de> + Copy> Visitor<'de> for EnvelopeVisitor<S> {
             message: None,
             warnings: Vec::new(),
             infos: Vec::new(),
+            partial: false,
         };
         while let Some(field) = map.next_key_seed(Text)? {
             match &*field {
@@ -93,6 +111,7 @@ impl<'de, S: DeserializeSeed<'de> + Copy> Visitor<'de> for EnvelopeVisitor<S> {
                 "error" => parts.message = map.next_value()?,
                 "warnings" => parts.warnings = map.next_value::<Option<_>>()?.unwrap_or_default(),
                 "infos" => parts.infos = map.next_value::<Option<_>>()?.unwrap_or_default(),
+                "isPartial" => parts.partial = map.next_value::<Option<_>>()?.unwrap_or_default(),
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                 }

@@ -26,6 +26,8 @@ pub struct Reply<'a> {
     pub warnings: Vec<String>,
     /// What the server remarks about the query.
     pub infos: Vec<String>,
+    /// Why the data is not whole, in the server's words; none: it is.
+    pub partial: Option<String>,
 }
 
 /// What a query is, by its type.

@@ -197,11 +197,55 @@ fn fields_may_come_in_any_order_and_unknown_ones_are_passed_over() {
         "data":{"stats":{"a":[1,{"b":2}]},"result":[{"value":[1,"2"],"group":null,"metric":{}}],"resultType":"vector"},"status":"success"} "#;
     let reply = parse(body.as_bytes()).unwrap();
     assert_eq!(reply.warnings, ["one store is gone"]);
+    assert_eq!(reply.partial.as_deref(), Some("one store is gone"));
     assert_eq!(reply.infos, ["PromQL info: metric might not be a counter"]);
     assert!(
         matches!(&reply.data, Data::Vector(series) if series[0].value == Value::Float(2.0)),
         "{reply:?}"
     );
+}
+
+#[test]
+fn what_is_not_whole_is_told_from_what_is_remarked() {
+    let said = "the server says that some of its parts did not answer";
+    for (field, partial) in [
+        (r#""isPartial":true"#, Some(said)),
+        (r#""isPartial":false"#, None),
+        (r#""isPartial":null"#, None),
+        (r#""warnings":[]"#, None),
+        (r#""warnings":null"#, None),
+        (
+            r#""warnings":["PromQL warning: bucket label \"le\" is missing (1:20)"]"#,
+            None,
+        ),
+        (r#""infos":["PromQL info: metric might not be a counter"]"#, None),
+        (
+            r#""warnings":["PromQL info: metric might not be a counter"]"#,
+            None,
+        ),
+        (
+            r#""warnings":["fetch series for {replica=\"b\"}: context deadline exceeded"]"#,
+            Some("fetch series"),
+        ),
+        (
+            r#""warnings":["PromQL warning: x","No StoreAPIs matched for this query"]"#,
+            Some("No StoreAPIs"),
+        ),
+        (
+            r#""warnings":["remote_read: 503"],"isPartial":false"#,
+            Some("remote_read"),
+        ),
+    ] {
+        let body = format!(r#"{{"status":"success",{field},"data":{{"resultType":"vector","result":[]}}}}"#);
+        let reply = parse(body.as_bytes()).unwrap();
+        match (reply.partial, partial) {
+            (None, None) => {}
+            (Some(why), Some(begins)) => assert!(why.starts_with(begins), "{field}: {why}"),
+            (found, _) => panic!("{field}: {found:?}"),
+        }
+    }
+    let lies = br#"{"status":"success","isPartial":"yes","data":{"resultType":"vector","result":[]}}"#;
+    parse(lies).unwrap_err();
 }
 
 #[test]

@@ -31,11 +31,13 @@ pub fn parse(body: &[u8]) -> Result<Reply<'_>, NoReply> {
         data,
         warnings,
         infos,
+        partial,
     } = envelope(body, DataSeed)?;
     Ok(Reply {
         data,
         warnings,
         infos,
+        partial,
     })
 }
 

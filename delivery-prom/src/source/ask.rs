@@ -278,11 +278,15 @@ impl Asking<'_> {
         }
     }
 
-    fn read<'a>(&self, answer: &'a Answer) -> Result<Reply<'a>, Error> {
+    /// A reply that is whole: part of the data is not the data.
+    fn read<'a>(&self, answer: &'a Answer) -> Result<Reply<'a>, Stop> {
         let reply = answer.reply()?;
         let said = reply.warnings.iter().chain(&reply.infos);
         add(&self.warnings, said.map(|it| self.metrics.client.shown(it)));
-        Ok(reply)
+        match self.metrics.client.partial(&reply) {
+            Some(why) => Err(Nothing::Partial(why).into()),
+            None => Ok(reply),
+        }
     }
 }
 

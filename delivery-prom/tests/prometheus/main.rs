@@ -523,7 +523,7 @@ groups:
         .rules
         .iter()
         .filter_map(|it| match it {
-            Rule::Alerting(rule) => Some((rule.name.as_str(), rule.state, rule.health)),
+            Rule::Alerting(rule) => Some((rule.name.as_str(), rule.state.clone(), rule.health)),
             _ => None,
         })
         .collect();
@@ -543,7 +543,10 @@ groups:
         .iter()
         .find(|it| it.labels["alertname"] == "Always")
         .unwrap();
-    assert_eq!((always.state, always.value), (AlertState::Firing, Some(1.5)));
+    assert_eq!(
+        (always.state.clone(), always.value),
+        (AlertState::Firing, Some(1.5))
+    );
     assert_eq!(
         (
             always.labels["severity"].as_str(),

@@ -43,6 +43,7 @@ fn rule(alerts: Vec<Alert>) -> AlertingRule {
         state: AlertState::Inactive,
         health: Health::Ok,
         last_error: None,
+        last_series_fetched: None,
         last_evaluation: Some(NOW.before(Duration::from_secs(10))),
     }
 }
@@ -228,11 +229,16 @@ fn firing_acts_by_severity_and_pending_holds_at_most() {
         (&usual, AlertState::Pending, "critical", Says::Hold),
         (&usual, AlertState::Pending, "warning", Says::Hold),
         (&usual, AlertState::Pending, "info", Says::GoOn),
-        (&usual, AlertState::Unknown, "critical", Says::Inconclusive),
+        (
+            &usual,
+            AlertState::Unknown("Error".into()),
+            "critical",
+            Says::Inconclusive,
+        ),
         (&patient, AlertState::Pending, "critical", Says::GoOn),
         (&patient, AlertState::Firing, "critical", Says::RollBack),
     ] {
-        let mut alert = alert(state);
+        let mut alert = alert(state.clone());
         alert.labels.insert("severity".into(), severity.into());
         assert_eq!(of_alert(policy, alert).0, says, "{state:?} {severity:?}");
     }
@@ -416,4 +422,60 @@ fn a_rule_that_needs_longer_than_a_step_is_told() {
         crate::alerts::too_short(&policy(), &groups, scrape, Duration::from_secs(150)),
         []
     );
+}
+
+#[test]
+fn the_words_of_grafana_are_read() {
+    for (word, says) in [
+        ("Normal", Says::GoOn),
+        ("inactive", Says::GoOn),
+        ("Pending", Says::Hold),
+        ("Alerting", Says::RollBack),
+        ("Recovering", Says::RollBack),
+        ("Normal (NoData)", Says::Inconclusive),
+        ("Normal (Error)", Says::Inconclusive),
+        ("Alerting (NoData)", Says::Inconclusive),
+        ("NoData", Says::Inconclusive),
+        ("Error", Says::Inconclusive),
+        ("", Says::Inconclusive),
+    ] {
+        let (found, why) = of_alert(&policy(), alert(AlertState::from(String::from(word))));
+        assert_eq!(found, says, "{word}: {why}");
+        assert!(
+            says != Says::Inconclusive || why.contains(&format!("{word:?}")),
+            "{why}"
+        );
+    }
+}
+
+#[test]
+fn a_rule_that_looked_at_nothing_is_not_healthy() {
+    for change in [
+        (|rule: &mut AlertingRule| rule.last_series_fetched = Some(0)) as fn(&mut AlertingRule),
+        |rule| rule.health = Health::NoData,
+    ] {
+        let mut rule = rule(Vec::new());
+        change(&mut rule);
+        let (says, why) = of(&policy(), rule);
+        assert_eq!(says, Says::Inconclusive);
+        assert!(why.contains("looked at no series"), "{why}");
+    }
+    let mut rule = rule(Vec::new());
+    rule.last_series_fetched = Some(3);
+    assert_eq!(of(&policy(), rule).0, Says::GoOn);
+}
+
+#[test]
+fn of_many_causes_the_worst_are_told_and_how_many_more() {
+    let alerts = (0..25_000).map(|number| {
+        let mut alert = alert(AlertState::Firing);
+        alert
+            .labels
+            .insert("pod".into(), format!("web-{number}").repeat(20));
+        alert
+    });
+    let (says, why) = of(&policy(), rule(alerts.collect()));
+    assert_eq!(says, Says::RollBack);
+    assert!(why.ends_with("; and 24992 more"), "{why}");
+    assert!(why.len() < 4_000, "{} bytes", why.len());
 }
