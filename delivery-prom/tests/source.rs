@@ -261,7 +261,7 @@ async fn a_part_of_the_data_is_not_the_data() {
     ] {
         let server = server(&part(mark)).await;
         let metric = || MetricSpec {
-            query: Some("success".into()),
+            query: Some("sum(success)".into()),
             ..MetricSpec::at_least("success", 99.0)
         };
         let measured = measure(&source(&server), metric(), 60).await;
