@@ -19,7 +19,7 @@ use crate::port::{
     StateStore, TrafficRouter, Version, Workload,
 };
 use crate::rollout::{
-    Command, Content, Observation, Outcome, Question, Reason, Reply, Run, Stage, State, desired, step,
+    Command, Content, Notice, Observation, Outcome, Question, Reason, Reply, Run, Stage, State, desired, step,
 };
 use crate::time::Timestamp;
 
@@ -290,16 +290,15 @@ fn about<'a>(state: &'a State, run: &'a Run, metric: &'a Metric, window: Window)
     }
 }
 
-/// Empties the outbox, all notices at the same time. One leaves it only after it has arrived, so it may be sent twice, and
-/// none is lost. Returns whether some are still under way.
+/// Empties the outbox. A notice leaves it only after it has arrived, so it may be sent twice, and none is lost. Returns whether
+/// some are still under way.
 async fn tell(
     state: &mut State,
     version: Option<Version>,
     ports: &Ports<'_>,
     troubles: &mut Vec<PortError>,
 ) -> bool {
-    let told = state.outbox.iter().map(|notice| ports.notifier.send(notice));
-    let mut told = join::all(told.collect()).await.into_iter();
+    let mut told = send_all(&state.outbox, ports).await.into_iter();
     let before = state.outbox.len();
     let mut underway = false;
     state.outbox.retain(|_| match told.next() {
@@ -322,6 +321,22 @@ async fn tell(
         Err(trouble) => troubles.push(trouble),
     }
     underway
+}
+
+/// Sends notices one after the other, oldest first, because people read them in the order in which they come. After the first
+/// that fails, the others are sent at the same time: a receiver that is gone holds nothing up for longer than two timeouts.
+async fn send_all(notices: &[Notice], ports: &Ports<'_>) -> Vec<Result<Sent, PortError>> {
+    let mut told = Vec::new();
+    for notice in notices {
+        told.push(ports.notifier.send(notice).await);
+        if told.last().is_some_and(Result::is_err) {
+            break;
+        }
+    }
+    let others = notices.iter().skip(told.len());
+    let others = others.map(|notice| ports.notifier.send(notice)).collect();
+    told.extend(join::all(others).await);
+    told
 }
 
 /// An error and its causes, as one sentence.

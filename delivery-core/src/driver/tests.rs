@@ -14,10 +14,11 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::plan::{Canary, Capabilities, Gate, GateKind, Spec, Strategy};
-use crate::port::Answer;
+use crate::port::{Answer, Fault};
 use crate::revision::Revision;
-use crate::rollout::{Notice, Phase};
+use crate::rollout::{Phase, Severity};
 use crate::sim::{Happening, Scenario, Version as Code, World};
+use crate::weight::Weight;
 
 /// Answers nobody until everybody whom it waits for was asked in the same state.
 struct Together {
@@ -188,10 +189,89 @@ fn a_notifier_that_takes_an_hour_delays_no_decision_and_loses_no_notice() {
     assert!(delivered.len() > 5 && delivered.is_sorted(), "{delivered:?}");
 }
 
+/// Takes the longer for a notice the older it is: whatever is sent at the same time arrives in the wrong order.
+#[derive(Default)]
+struct Uneven {
+    fails: bool,
+    arrived: Mutex<Vec<u64>>,
+}
+
+#[async_trait]
+impl Notifier for Uneven {
+    async fn send(&self, notice: &Notice) -> Result<Sent, PortError> {
+        for _ in notice.id..30 {
+            let mut waited = false;
+            poll_fn(|_| {
+                let before = core::mem::replace(&mut waited, true);
+                if before { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+        }
+        self.arrived.lock().unwrap().push(notice.id);
+        if self.fails {
+            return Err(PortError {
+                fault: Fault::Permanent,
+                doing: "telling".into(),
+                source: "nobody is there".into(),
+            });
+        }
+        Ok(Sent::Delivered)
+    }
+}
+
+#[test]
+fn notices_arrive_in_their_order_and_a_receiver_that_is_gone_holds_nothing_up() {
+    let (plan, _) = Spec::new(Strategy::Canary(Canary {
+        step_weight: Some(10.0),
+        ..Canary::default()
+    }))
+    .compile(&Capabilities::ALL)
+    .unwrap();
+    let scenario = Scenario::new(Revision::new("v1").unwrap());
+    for fails in [false, true] {
+        let world = World::new(&scenario);
+        let mut state = State::new(world.now());
+        state.outbox = (0..20)
+            .map(|id| Notice {
+                id,
+                at: world.now(),
+                revision: None,
+                phase: Phase::Initializing,
+                weight: Weight::ZERO,
+                severity: Severity::Info,
+                reason: Reason::NewRevision,
+            })
+            .collect();
+        let before = finished(world.ports().store.load()).unwrap().map(|it| it.version);
+        let saved = finished(world.ports().store.save(&state, before)).unwrap();
+        assert!(matches!(saved, Saved::Now(_)));
+        let notifier = Uneven {
+            fails,
+            ..Uneven::default()
+        };
+        let ports = Ports {
+            notifier: &notifier,
+            ..world.ports()
+        };
+        // Enough for two notices one after the other, and far too few for all.
+        let polls = if fails { 100 } else { 600 };
+        let advanced = finished_within(polls, advance(&plan, &ports, &[])).unwrap();
+
+        let arrived = notifier.arrived.into_inner().unwrap();
+        assert!(arrived.len() >= 20, "{arrived:?}");
+        assert_eq!(arrived.is_sorted(), !fails, "{arrived:?}");
+        assert_eq!(advanced.state.outbox.is_empty(), !fails);
+    }
+}
+
 /// The output of a future that is polled a few times, and not for ever.
 fn finished<T>(future: impl Future<Output = T>) -> T {
+    finished_within(100, future)
+}
+
+fn finished_within<T>(polls: u32, future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
-    for _ in 0..100 {
+    for _ in 0..polls {
         if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             return output;
         }

@@ -15,7 +15,7 @@ use crate::rollout::Notice;
 /// - It answers at once: no decision is made while a driver waits for it. Whoever talks to something slow hands the
 ///   notice to a task of its own, answers [`Sent::Underway`], and says how it went when it is called again with the same
 ///   notice. Until it said [`Sent::Delivered`], the notice stays in the outbox, and a restart begins anew with it.
-/// - Several notices may be sent at the same time.
+/// - Notices come one after the other, oldest first. After one that failed, several may be sent at the same time.
 /// - A notice's text may hold whatever a person or a gate wrote, line breaks too: an implementation makes it harmless in
 ///   its own format.
 /// - An error keeps the notice in the outbox. It never holds a rollout.
