@@ -13,13 +13,15 @@
 
 use core::error::Error;
 use core::pin::pin;
-use core::task::{Context, Poll, Waker};
+use core::task::{Context, Poll};
 use core::time::Duration;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::Wake;
 
 use delivery_core::host::FileStore;
 use delivery_core::port::{Fault, Loaded, PortError, Saved, StateStore, Version};
@@ -221,7 +223,7 @@ fn what_is_no_state_is_an_error_and_left_as_it_is() {
         refused_and_left(text.as_bytes(), why);
     }
     refused_and_left(b"\xff\xfe{}", "invalid utf-8");
-    refused_and_left(&vec![b' '; 17 << 20], "no valid JSON");
+    refused_and_left(&[b' '; 1 << 10], "no valid JSON");
 }
 
 #[test]
@@ -235,6 +237,183 @@ fn a_state_that_is_cut_off_anywhere_is_no_state() {
         let error = load(&file.store()).expect_err("a part of a state is none");
         assert_eq!(error.fault, Fault::Permanent, "{length} bytes");
     }
+}
+
+#[test]
+fn a_digit_that_was_changed_is_found_and_left_as_it_is() {
+    let file = Scratch::new();
+    save(&file.store(), 17, None);
+    let text = fs::read_to_string(&file.path).unwrap();
+    let changed = text.replace("\"sequence\": 17", "\"sequence\": 18");
+    assert_ne!(text, changed);
+    refused_and_left(changed.as_bytes(), "the file was changed or damaged");
+}
+
+#[test]
+fn a_file_that_is_too_long_says_so_and_none_is_written() {
+    let file = Scratch::new();
+    let first = save(&file.store(), 1, None);
+    let before = fs::read(&file.path).unwrap();
+    let long = State {
+        commands: vec!["x".repeat(usize::try_from(FileStore::LARGEST).unwrap())],
+        ..state(2)
+    };
+    let error = now(file.store().save(&long, first)).unwrap_err();
+    assert_eq!(error.fault, Fault::Permanent);
+    let said = chain(&error);
+    assert!(
+        said.contains("the state takes 671") && said.contains("more than 67108864"),
+        "{said}"
+    );
+    assert_eq!(fs::read(&file.path).unwrap(), before);
+
+    // A file with a hole takes no room on the disk.
+    fs::File::options()
+        .write(true)
+        .open(&file.path)
+        .unwrap()
+        .set_len(FileStore::LARGEST + 1)
+        .unwrap();
+    for error in [
+        load(&file.store()).unwrap_err(),
+        try_save(&file.store(), 2, first).unwrap_err(),
+    ] {
+        let said = chain(&error);
+        assert_eq!(error.fault, Fault::Permanent, "{said}");
+        assert!(
+            said.contains("67108865 bytes") && said.contains("67108864 at most"),
+            "{said}"
+        );
+    }
+}
+
+// What is no file.
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_refused_at_once_and_left_as_it_is() {
+    let file = Scratch::new();
+    let pipe = file.directory.join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let socket = file.directory.join("socket");
+    let _listens = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let link = file.directory.join("link");
+    std::os::unix::fs::symlink(&pipe, &link).unwrap();
+    let before = file.names();
+    for (path, kind) in [
+        (pipe.as_path(), "a named pipe"),
+        (&link, "a named pipe"),
+        (&socket, "a socket"),
+        (&file.directory, "a directory"),
+        (Path::new("/dev/zero"), "a device"),
+        (Path::new("/dev/null"), "a device"),
+    ] {
+        let store = FileStore::new(path);
+        for error in [load(&store).unwrap_err(), try_save(&store, 1, None).unwrap_err()] {
+            let said = chain(&error);
+            assert_eq!(error.fault, Fault::Permanent, "{said}");
+            assert!(said.contains(&path.display().to_string()), "{said}");
+            assert!(
+                said.contains(&format!("expected a regular file, and found {kind}")),
+                "{said}"
+            );
+        }
+    }
+    assert_eq!(file.names(), before);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_beside_the_file_is_refused_or_replaced() {
+    let file = Scratch::new();
+    let pipe = |path: &Path| assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+    // What lies where the temporary file goes is never opened.
+    pipe(&file.temporary());
+    save(&file.store(), 1, None);
+    assert!(!file.temporary().exists());
+    let lock = file.directory.join("state.json.lock");
+    fs::remove_file(&lock).unwrap();
+    pipe(&lock);
+    let error = try_save(&file.store(), 2, Some(Version(1))).unwrap_err();
+    let said = chain(&error);
+    assert!(
+        said.contains("locking") && said.contains("found a named pipe"),
+        "{said}"
+    );
+}
+
+// Who may read it.
+
+#[cfg(unix)]
+#[test]
+fn only_the_owner_may_read_the_files() {
+    use std::os::unix::fs::PermissionsExt;
+    let file = Scratch::new();
+    let mode = |name: &str| {
+        let found = fs::metadata(file.directory.join(name)).unwrap();
+        found.permissions().mode() & 0o777
+    };
+    let first = save(&file.store(), 1, None);
+    for name in file.names() {
+        assert_eq!(mode(&name), 0o600, "{name}");
+    }
+    let mut version = first;
+    for (before, after) in [(0o644, 0o600), (0o666, 0o600), (0o400, 0o400), (0o440, 0o400)] {
+        fs::set_permissions(&file.path, fs::Permissions::from_mode(before)).unwrap();
+        version = save(&file.store(), 2, version);
+        assert_eq!(mode("state.json"), after, "{before:o}");
+    }
+}
+
+// Locks.
+
+#[test]
+fn a_lock_that_is_held_is_an_error_that_names_the_holder() {
+    let file = Scratch::new();
+    let first = save(&file.store(), 1, None);
+    let mut child = child("holds", &file.path);
+    let mut lines = BufReader::new(child.stdout.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
+    assert!(
+        lines.any(|it| it.ends_with(HELD)),
+        "the child says when it has the lock"
+    );
+    let store = file.store().lock_timeout(Duration::from_millis(20));
+    let error = try_save(&store, 2, first).unwrap_err();
+    let said = chain(&error);
+    assert_eq!(error.fault, Fault::Transient { after: None }, "{said}");
+    for part in [
+        &format!("locking {}.lock to save", file.path.display()),
+        &format!("process {}, the last to take it, holds the lock", child.id()),
+        "if it hangs, end it",
+    ] {
+        assert!(said.contains(part), "{part} is not in {said}");
+    }
+    // Loading waits for nobody.
+    assert_eq!(load(&store).unwrap().unwrap().state, state(1));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    save(&store, 2, first);
+}
+
+#[test]
+fn a_lock_is_waited_for_beside_the_thread_of_the_caller() {
+    let file = Scratch::new();
+    let first = save(&file.store(), 1, None);
+    let lock = fs::File::options()
+        .write(true)
+        .open(file.directory.join("state.json.lock"))
+        .unwrap();
+    lock.lock().unwrap();
+    let store = file.store().lock_timeout(Duration::MAX);
+    let next = state(2);
+    let mut saving = pin!(store.save(&next, first));
+    let mut context = Context::from_waker(std::task::Waker::noop());
+    assert!(saving.as_mut().poll(&mut context).is_pending());
+    // The thread that would have to wait is the one that gives the lock up.
+    lock.unlock().unwrap();
+    assert!(matches!(now(saving).unwrap(), Saved::Now(_)));
 }
 
 // What cannot be read or written.
@@ -300,6 +479,7 @@ fn a_path_without_a_name_is_an_error() {
 const ROLE: &str = "DELIVERY_FILE_STORE_ROLE";
 const FILE: &str = "DELIVERY_FILE_STORE_FILE";
 const SAVED: &str = "saved ";
+const HELD: &str = "it is held";
 const COUNTED: u64 = 25;
 
 #[test]
@@ -311,6 +491,7 @@ fn as_another_process() {
     match role.as_str() {
         "counts" => count(&store),
         "saves" => save_for_ever(&store),
+        "holds" => hold(store.path()),
         "fails" => {
             let large = State {
                 commands: vec!["x".repeat(1 << 20)],
@@ -340,6 +521,18 @@ fn spawn(command: &mut Command, role: &str, path: &Path) -> Child {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap()
+}
+
+/// Takes the lock as a save does, and keeps it until it is killed.
+fn hold(path: &Path) {
+    let mut lock = fs::File::options()
+        .write(true)
+        .open(path.with_file_name("state.json.lock"))
+        .unwrap();
+    lock.lock().unwrap();
+    writeln!(lock, "{}", std::process::id()).unwrap();
+    println!("\n{HELD}");
+    std::thread::sleep(Duration::MAX);
 }
 
 fn save_for_ever(store: &FileStore) {
@@ -421,11 +614,21 @@ fn state(sequence: u64) -> State {
     }
 }
 
-/// The output of a future that never waits.
+/// The output of a future, in a thread that does nothing else meanwhile.
 fn now<T>(future: impl Future<Output = T>) -> T {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(output) => output,
-        Poll::Pending => panic!("a file store waits for nobody"),
+    struct Unpark(std::thread::Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Arc::new(Unpark(std::thread::current())).into();
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => std::thread::park(),
+        }
     }
 }
 
