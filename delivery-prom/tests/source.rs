@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use delivery_core::analysis::MannWhitney;
 use delivery_core::analysis::{Nothing, Sample, Window};
-use delivery_core::plan::{Canary, Capabilities, MetricSpec, Plan, Spec, Strategy};
+use delivery_core::plan::{Canary, Capabilities, JudgeSpec, MetricSpec, Plan, Spec, Strategy, kayenta};
 use delivery_core::port::{Fault, Measure, MetricSource};
 use delivery_core::{Revision, Timestamp, Weight};
 use delivery_prom::template::Names;
@@ -161,6 +162,51 @@ async fn canary_and_primary_are_a_pair() {
 }
 
 #[tokio::test]
+async fn a_query_that_names_the_revision_is_asked_of_both_sides_where_the_judge_compares() {
+    let server = server(&vector(&["7"])).await;
+    let config = r#"{"metrics": [{
+        "name": "m",
+        "query": {"type": "prometheus", "customInlineTemplate": "PromQL:sum(x{v=\"${scope}\"})"}
+    }]}"#;
+    let imported = kayenta(config, &[]).unwrap().metrics.remove(0);
+    let bounded = MetricSpec {
+        query: imported.query.clone(),
+        ..MetricSpec::at_least("m", 1.0)
+    };
+    let (canary, primary) = (Revision::new("v2").unwrap(), Revision::new("v1").unwrap());
+    let (canary_query, primary_query) = (r#"sum(x{v="v2"})"#, r#"sum(x{v="v1"})"#);
+    let pair = Sample::Pair {
+        canary: 7.0,
+        primary: 7.0,
+    };
+    let alone = Sample::Value(7.0);
+    for (metric, known, sample, queries) in [
+        (
+            &imported,
+            Some(&primary),
+            &pair,
+            &[canary_query, primary_query][..],
+        ),
+        (&bounded, Some(&primary), &alone, &[canary_query]),
+    ] {
+        let plan = plan(vec![metric.clone()]);
+        let ask = Measure {
+            primary: known,
+            ..ask(&plan, &canary, 60)
+        };
+        let mut measured = source(&server).measure_with_queries(&ask).await.unwrap();
+        measured.queries.sort_by(|one, other| other.cmp(one));
+        assert_eq!(
+            (
+                &measured.sample,
+                measured.queries.iter().map(String::as_str).collect()
+            ),
+            (sample, queries.to_vec())
+        );
+    }
+}
+
+#[tokio::test]
 async fn warnings_are_kept_and_a_choice_among_series_is_one() {
     let server = server(&vector(&["7", "8"])).await;
     let measured = measure(&source(&server), with_query("x + x"), 60).await;
@@ -222,6 +268,10 @@ async fn a_plan_can_be_checked_before_anything_is_asked() {
         named("unfilled", Some("x{a='{{ variables.a }}'}")),
         named("empty", Some(" ")),
         named("no-promql", Some("sum(rate(x))")),
+        MetricSpec {
+            query: Some("sum(x)".into()),
+            ..MetricSpec::judged("one-sided", JudgeSpec::MannWhitney(MannWhitney::default()))
+        },
     ]);
     let wrong: Vec<String> = source(&server)
         .check(&plan)
@@ -229,9 +279,12 @@ async fn a_plan_can_be_checked_before_anything_is_asked() {
         .map(|(metric, _)| metric)
         .collect();
     if cfg!(feature = "promql-validate") {
-        assert_eq!(wrong, ["none", "unread", "unfilled", "empty", "no-promql"]);
+        assert_eq!(
+            wrong,
+            ["none", "unread", "unfilled", "empty", "no-promql", "one-sided"]
+        );
     } else {
-        assert_eq!(wrong, ["none", "unread", "unfilled", "empty"]);
+        assert_eq!(wrong, ["none", "unread", "unfilled", "empty", "one-sided"]);
     }
 
     let loki = Metrics::new(Server::loki(&server.uri()).unwrap().client().unwrap())

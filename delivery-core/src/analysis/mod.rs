@@ -88,6 +88,14 @@ impl Judge {
             Self::Range(_) | Self::Baseline(_) | Self::MannWhitney(_) => false,
         }
     }
+
+    /// Whether it holds the canary against the primary, and so needs to know both.
+    pub const fn compares(&self) -> bool {
+        match self {
+            Self::Baseline(_) | Self::Compare(_) | Self::MannWhitney(_) => true,
+            Self::Range(_) | Self::Objective(_) => false,
+        }
+    }
 }
 
 /// What a judge says, best first: merging verdicts is taking the largest.

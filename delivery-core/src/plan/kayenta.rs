@@ -4,6 +4,12 @@
 //! the classes are added up to a score, and the score is held against two thresholds. Here there is no score: every
 //! metric must be good, so that one that is bad cannot be outvoted. Everything that changes by that, or has no place here,
 //! is listed.
+//!
+//! A query is what Kayenta's `PrometheusMetricsService` would send: a template that begins with `PromQL:` is an
+//! expression, any other one is a filter of the metric that `metricName` names. Armory's `StaticBaselineJudge-v1.0` holds
+//! a metric against a number; that is a range here.
+
+mod query;
 
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -11,9 +17,11 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
+use self::query::{Filling, Query};
 use super::{JudgeSpec, MetricSpec, Warning};
-use crate::analysis::{Direction, MannWhitney};
+use crate::analysis::{Direction, MannWhitney, Range};
 
 /// What a canary config becomes.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,24 +37,37 @@ pub struct Imported {
 #[error("not a canary config of Kayenta")]
 pub struct NoConfig(#[source] serde_json::Error);
 
-/// The metrics of a canary config, as JSON.
+/// The metrics of a canary config, as JSON: the config itself, or a request with the config in its field `canaryConfig`.
+///
+/// Kayenta fills the placeholders of a query when it is asked to judge: `${location}`, `${project}`, and those that the
+/// request names. `values` are names and what stands for them, put in as they are; a gap such as `{{ namespace }}` may be
+/// among them. `${scope}`, which tells the two sides apart, becomes `{{ revision }}`, unless a value is given for it. A
+/// query with a placeholder that nothing fills is left out and reported: nobody measures something else by mistake.
 ///
 /// ```
 /// let config = r#"{"name": "web", "judge": {"name": "NetflixACAJudge-v1.0"}, "metrics": [{
 ///     "name": "errors",
-///     "query": {"type": "prometheus", "customInlineTemplate": "PromQL:sum(rate(errors[1m]))"},
+///     "query": {
+///         "type": "prometheus",
+///         "customInlineTemplate": "PromQL:sum(rate(errors{ns=\"${location}\", version=\"${scope}\"}[1m]))"
+///     },
 ///     "groups": ["all"],
 ///     "analysisConfigurations": {"canary": {"direction": "increase", "critical": true}}
 /// }], "classifier": {"groupWeights": {"all": 100}}}"#;
-/// let imported = delivery_core::plan::kayenta(config)?;
-/// assert_eq!(imported.metrics[0].query.as_deref(), Some("sum(rate(errors[1m]))"));
+/// let imported = delivery_core::plan::kayenta(config, &[("location", "{{ namespace }}")])?;
+/// let query = r#"sum(rate(errors{ns="{{ namespace }}", version="{{ revision }}"}[1m]))"#;
+/// assert_eq!(imported.metrics[0].query.as_deref(), Some(query));
 /// # Ok::<(), delivery_core::plan::NoConfig>(())
 /// ```
 ///
 /// # Errors
 /// [`NoConfig`], when it is not JSON, or a field that is read has another type.
-pub fn kayenta(json: &str) -> Result<Imported, NoConfig> {
-    let config: Config = serde_json::from_str(json).map_err(NoConfig)?;
+pub fn kayenta(json: &str, values: &[(&str, &str)]) -> Result<Imported, NoConfig> {
+    let config = read(json).map_err(NoConfig)?;
+    let filling = Filling {
+        templates: &config.templates,
+        values,
+    };
     let mut told = Told(Vec::new());
     told.whole(&config);
     let mut metrics = Vec::with_capacity(config.metrics.len());
@@ -58,20 +79,22 @@ pub fn kayenta(json: &str) -> Result<Imported, NoConfig> {
             continue;
         }
         told.metric(&path, metric);
-        let query = query(metric, &config.templates);
-        if query.is_none() {
-            let kind = metric.query.kind.as_deref().unwrap_or("unknown");
-            told.note(
-                format!("{path}.query"),
-                format!("a query of kind {kind} is no text that could be taken over: write it anew"),
-            );
-        }
+        let judge = judge(&path, metric, &mut told);
+        let query = match metric.query.text(&filling) {
+            Ok(query) => {
+                let compares = matches!(judge, JudgeSpec::MannWhitney(_));
+                told.sides(&path, metric, compares, query.has_revision);
+                Some(query.text)
+            }
+            Err((field, why)) => {
+                let text = format!("left without a query, because {why}");
+                told.note(format!("{path}.query.{field}"), text);
+                None
+            }
+        };
         metrics.push(MetricSpec {
             query,
-            ..MetricSpec::judged(
-                &metric.name,
-                JudgeSpec::MannWhitney(judge(&path, canary, &mut told)),
-            )
+            ..MetricSpec::judged(&metric.name, judge)
         });
     }
     Ok(Imported {
@@ -80,15 +103,64 @@ pub fn kayenta(json: &str) -> Result<Imported, NoConfig> {
     })
 }
 
-/// The query's text: written in place, or by the name of a template.
-fn query(metric: &Metric, templates: &BTreeMap<String, String>) -> Option<String> {
-    let named = || templates.get(metric.query.custom_filter_template.as_ref()?);
-    let text = metric.query.custom_inline_template.as_ref().or_else(named)?;
-    let text = text.strip_prefix("PromQL:").unwrap_or(text).trim();
-    (!text.is_empty()).then(|| String::from(text))
+/// A config, or what a canary is asked for with, which has it in a field.
+fn read(json: &str) -> Result<Config, serde_json::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Wrapped {
+        canary_config: Config,
+    }
+    let fields = serde_json::from_str::<BTreeMap<String, IgnoredAny>>(json)?;
+    if fields.contains_key("canaryConfig") {
+        return serde_json::from_str::<Wrapped>(json).map(|it| it.canary_config);
+    }
+    serde_json::from_str(json)
 }
 
-fn judge(path: &str, canary: &Canary, told: &mut Told) -> MannWhitney {
+/// Who judges a metric: the number that is given for the primary's side, or a comparison with that side.
+fn judge(path: &str, metric: &Metric, told: &mut Told) -> JudgeSpec {
+    let compared = compared(path, &metric.analysis_configurations.canary, told);
+    match metric.analysis_configurations.extended_properties.static_baseline {
+        None => JudgeSpec::MannWhitney(compared),
+        Some(baseline) => JudgeSpec::Range(range(path, baseline, &compared, told)),
+    }
+}
+
+/// The bounds of what is good, where the primary's side is a number.
+fn range(path: &str, baseline: f64, judge: &MannWhitney, told: &mut Told) -> Range {
+    let path = format!("{path}.analysisConfigurations.extendedProperties.staticBaseline");
+    // An effect is a ratio of means: of a number below zero it says the opposite, and then it says nothing.
+    let times = |allowed: f64| {
+        if baseline > 0.0 {
+            baseline * allowed
+        } else {
+            baseline
+        }
+    };
+    let (least, most) = (times(judge.allowed_decrease), times(judge.allowed_increase));
+    let range = match judge.direction {
+        Direction::Increase => Range::at_most(most),
+        Direction::Decrease => Range::at_least(least),
+        Direction::Either => Range {
+            min: Some(least.min(most)),
+            max: Some(most.max(least)),
+            ..Range::at_most(most)
+        },
+    };
+    let said = match (range.min, range.max) {
+        (Some(min), Some(max)) if min < max => format!("is a range here: from {min} to {max}"),
+        (Some(min), Some(_)) => {
+            format!("is a range here, and without a direction nothing but {min} is good: set one")
+        }
+        (Some(min), None) => format!("is a range here: at least {min}"),
+        (None, Some(max)) => format!("is a range here: at most {max}"),
+        (None, None) => String::from("is a range here"),
+    };
+    told.note(path, said);
+    range
+}
+
+fn compared(path: &str, canary: &Canary, told: &mut Told) -> MannWhitney {
     let direction = match canary.direction.as_deref() {
         Some("increase") => Direction::Increase,
         Some("decrease") => Direction::Decrease,
@@ -132,7 +204,7 @@ impl Told {
             .judge
             .name
             .as_ref()
-            .filter(|it| *it != "NetflixACAJudge-v1.0")
+            .filter(|it| !matches!(it.as_str(), "NetflixACAJudge-v1.0" | "StaticBaselineJudge-v1.0"))
         {
             self.note(
                 "judge.name",
@@ -177,11 +249,37 @@ impl Told {
                 "criticalIncrease and criticalDecrease have no place: every metric is critical",
             );
         }
+        if canary.must_have_data {
+            self.note(
+                format!("{path}.mustHaveData"),
+                "every metric must have data: without it no round is good",
+            );
+        }
         if !canary.critical {
             self.note(
                 format!("{path}.critical"),
                 "every metric is critical: a score cannot outweigh it",
             );
+        }
+    }
+}
+
+impl Told {
+    /// Whether a query tells the sides apart, and by what.
+    fn sides(&mut self, path: &str, metric: &Metric, compares: bool, has_revision: bool) {
+        let path = format!("{path}.query");
+        if has_revision {
+            let text = "what was the scope of a side is its revision now: the label must hold that";
+            self.note(&path, text);
+        } else if compares {
+            let text = "asks the same of both sides: give a label of it `{{ revision }}`, or there is nothing to compare \
+                        with";
+            self.note(&path, text);
+        }
+        if let Some(scope) = metric.scope_name.as_ref().filter(|it| *it != "default") {
+            let text =
+                format!("the scope {scope} of a request is not known: there is one revision for all metrics");
+            self.note(format!("{path}.scopeName"), text);
         }
     }
 }
@@ -225,6 +323,7 @@ struct Thresholds {
 #[serde(rename_all = "camelCase")]
 struct Metric {
     name: String,
+    scope_name: Option<String>,
     #[serde(default)]
     query: Query,
     #[serde(default)]
@@ -233,17 +332,16 @@ struct Metric {
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Query {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    custom_inline_template: Option<String>,
-    custom_filter_template: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
 struct Configurations {
     canary: Canary,
+    extended_properties: Extended,
+}
+
+/// What Armory's judge reads.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Extended {
+    static_baseline: Option<f64>,
 }
 
 #[derive(Default, Deserialize)]
@@ -253,6 +351,7 @@ struct Canary {
     nan_strategy: Option<String>,
     critical: bool,
     muted: bool,
+    must_have_data: bool,
     effect_size: Effect,
     outliers: Outliers,
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use delivery_core::Plan;
-use delivery_core::analysis::{Nothing, Sample, Window};
+use delivery_core::analysis::{Metric, Nothing, Sample, Window};
 use delivery_core::port::{Measure, MetricSource, PortError};
 use futures::future::try_join_all;
 use tokio::sync::Semaphore;
@@ -23,6 +23,7 @@ use crate::template::{Filling, Names, Template, TemplateError};
 ///
 /// What is asked for a metric is, in this order: the [`Question`] that was given for its name, the metric's own query in
 /// the plan, the provider's built-in query of that name. A metric with none of them is nothing that could be judged.
+/// A query of the plan that has the gap `{{ revision }}` is asked of both sides, if the metric's judge compares them.
 ///
 /// A measurement keeps to its window. The gap `{{ interval }}` is filled with the window's length, the query is evaluated
 /// at the window's end, and instant selectors look back no further than to its beginning. A query that looks further back
@@ -115,13 +116,14 @@ impl Metrics {
     }
 
     /// Everything that is wrong with a plan's queries, as far as it can be told without asking: metrics without a query,
-    /// templates that cannot be read or filled, log queries, and with the feature `promql-validate` what is no PromQL.
+    /// templates that cannot be read or filled, log queries, queries about the canary alone where the judge compares, and
+    /// with the feature `promql-validate` what is no PromQL.
     /// Each with the name of its metric.
     pub fn check(&self, plan: &Plan) -> Vec<(String, Error)> {
         let mut problems = Vec::new();
         for metric in plan.metrics() {
             let mut wrong = |error| problems.push((metric.name.clone(), error));
-            let chosen = match self.choose(&metric.name, metric.query.as_deref()) {
+            let chosen = match self.choose(metric) {
                 Ok(chosen) => chosen,
                 Err(error) => {
                     wrong(error);
@@ -140,6 +142,11 @@ impl Metrics {
                     wrong(error);
                 }
             }
+            if let (Chosen::Own(question), true) = (&chosen, metric.judge.compares())
+                && question.primary.is_none()
+            {
+                wrong(one_sided(metric));
+            }
             if let (Dialect::Loki, Form::Counts { .. } | Form::Slower { .. } | Form::Histogram { .. }) =
                 (self.client.dialect(), &question.canary)
             {
@@ -154,7 +161,7 @@ impl Metrics {
     /// # Errors
     /// [`Error`]: what keeps the metric from being measured. What is not known is [`Sample::Nothing`].
     pub async fn measure_with_queries(&self, ask: &Measure<'_>) -> Result<Measured, Error> {
-        let chosen = self.choose(&ask.metric.name, ask.metric.query.as_deref())?;
+        let chosen = self.choose(ask.metric)?;
         let (question, names) = self.with_names(&chosen);
         let asking = Asking {
             metrics: self,
@@ -180,7 +187,7 @@ impl Metrics {
 
     /// The primary alone, in each of these windows: what the metric's question asks of it. Nothing where it asks nothing.
     async fn past(&self, ask: &Measure<'_>, windows: &[Window]) -> Result<Vec<Sample>, Error> {
-        let chosen = self.choose(&ask.metric.name, ask.metric.query.as_deref())?;
+        let chosen = self.choose(ask.metric)?;
         let (question, names) = self.with_names(&chosen);
         let (Some(primary), Some(revision)) = (&question.primary, ask.primary) else {
             return Ok(Vec::new());
@@ -213,22 +220,26 @@ impl Metrics {
         try_join_all(samples).await
     }
 
-    fn choose(&self, metric: &str, query: Option<&str>) -> Result<Chosen<'_>, Error> {
-        if let Some(question) = self.questions.get(metric) {
+    fn choose(&self, metric: &Metric) -> Result<Chosen<'_>, Error> {
+        let (name, compares) = (metric.name.as_str(), metric.judge.compares());
+        if let Some(question) = self.questions.get(name) {
             return Ok(Chosen::Question(question));
         }
         let own = |text: &str| {
-            let question = Template::parse(text).map(|it| Question::new(Form::Value(it)));
-            question.map(Box::new).map_err(|it| in_template(text, it))
+            let template = Template::parse(text).map_err(|it| in_template(text, it))?;
+            // The same is asked of the primary where the query says which revision it is about.
+            let primary = (compares && template.has_revision()).then(|| Form::Value(template.clone()));
+            let question = Question::new(Form::Value(template));
+            Ok(Box::new(Question { primary, ..question }))
         };
-        if let Some(query) = query {
+        if let Some(query) = &metric.query {
             return own(query).map(Chosen::Own);
         }
-        let builtin = self.provider.and_then(|it| Some((it, it.template(metric)?)));
+        let builtin = self.provider.and_then(|it| Some((it, it.template(name)?)));
         match builtin {
             Some((provider, template)) => Ok(Chosen::Builtin(provider, own(template)?)),
             None => Err(Error::NoQuery {
-                metric: shortened(metric, 80),
+                metric: shortened(name, 80),
                 known: self.known(),
             }),
         }
@@ -300,6 +311,18 @@ fn in_template(template: &str, source: TemplateError) -> Error {
     Error::Template {
         template: shortened(template, SHOWN),
         source,
+    }
+}
+
+/// A query of the plan that asks nothing of the primary.
+fn one_sided(metric: &Metric) -> Error {
+    let query = metric.query.as_deref().unwrap_or_default();
+    Error::Query {
+        query: shortened(query, SHOWN),
+        why:
+            "its judge compares the canary with the primary, and it asks the same of both (expected the gap \
+              {{ revision }} in it, e.g. version=\"{{ revision }}\")"
+                .into(),
     }
 }
 

@@ -120,6 +120,20 @@ impl Template {
         })
     }
 
+    /// Whether it says which revision it is about.
+    pub fn has_revision(&self) -> bool {
+        let is_revision = |part: &Part| {
+            matches!(
+                part,
+                Part::Gap {
+                    gap: Gap::Revision,
+                    ..
+                }
+            )
+        };
+        self.parts.iter().any(is_revision)
+    }
+
     /// The query.
     ///
     /// # Errors

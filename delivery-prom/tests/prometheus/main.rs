@@ -4,8 +4,8 @@ mod server;
 
 use std::time::Duration;
 
-use delivery_core::analysis::{Histogram, Nothing, Sample, Tally, Window};
-use delivery_core::plan::{Canary, Capabilities, MetricSpec, Plan, Spec, Strategy};
+use delivery_core::analysis::{Class, Histogram, Judge, Nothing, Sample, Tally, Window};
+use delivery_core::plan::{Canary, Capabilities, MetricSpec, Plan, Spec, Strategy, kayenta};
 use delivery_core::port::{Measure, MetricSource};
 use delivery_core::{Revision, Timestamp, Weight, contract};
 use delivery_prom::reply::{Data, Fresh};
@@ -81,6 +81,52 @@ fn with_query(query: &str) -> MetricSpec {
     MetricSpec {
         query: Some(query.to_owned()),
         ..MetricSpec::at_least("m", 1.0)
+    }
+}
+
+/// What Kayenta would ask, asked of both versions, window by window, and judged as it would be.
+#[tokio::test]
+#[ignore = "needs prometheus: run the README's test command"]
+async fn an_imported_canary_config_tells_a_good_version_from_a_bad_one() {
+    let prometheus = Prometheus::with(&[
+        r#"cpu{app="web",version="v1"}: 10 11 12 10 11 12 10 11 12 10 11 12 10 11 12 10 11 12 10 11 12"#,
+        r#"cpu{app="web",version="v2"}: 11 12 10 11 12 10 11 12 10 11 12 10 11 12 10 11 12 10 11 12 10"#,
+        r#"cpu{app="web",version="v3"}: 20 22 24 20 22 24 20 22 24 20 22 24 20 22 24 20 22 24 20 22 24"#,
+    ])
+    .start()
+    .await;
+    let source = Metrics::new(prometheus.client()).names(web());
+    let config = r#"{"metrics": [{
+        "name": "cpu",
+        "query": {
+            "type": "prometheus", "metricName": "cpu", "customFilterTemplate": "side",
+            "labelBindings": ["app=\"web\""]
+        },
+        "analysisConfigurations": {"canary": {"direction": "increase"}}
+    }], "templates": {"side": "version=\"${scope}\""}}"#;
+    let imported = kayenta(config, &[]).unwrap().metrics;
+    let plan = plan(imported, 60);
+    assert!(source.check(&plan).is_empty());
+    let Judge::MannWhitney(judge) = &plan.metrics()[0].judge else {
+        panic!("{:?}", plan.metrics()[0].judge);
+    };
+    let v1 = Revision::new("v1").unwrap();
+    for (version, is_worse) in [("v2", false), ("v3", true)] {
+        let version = Revision::new(version).unwrap();
+        let mut sides = (Vec::new(), Vec::new());
+        for scrape in 1..=20 {
+            let ask = Measure {
+                primary: Some(&v1),
+                ..ask(&plan, &version, scrape * 15 - 15, scrape * 15)
+            };
+            let Sample::Pair { canary, primary } = source.measure(&ask).await.unwrap() else {
+                panic!("both sides are there");
+            };
+            sides.0.push(canary);
+            sides.1.push(primary);
+        }
+        let shift = judge.compare(&sides.0, &sides.1).unwrap();
+        assert_eq!(shift.class == Class::High, is_worse, "{version}: {shift:?}");
     }
 }
 
