@@ -50,6 +50,9 @@ pub mod queries;
 #[cfg(feature = "promql-validate")]
 pub mod promql;
 
+#[cfg(any(feature = "promql-validate", feature = "rules-check"))]
+mod backquotes;
+
 pub mod loki;
 
 mod reach;

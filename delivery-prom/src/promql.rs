@@ -1,5 +1,6 @@
 //! Whether a query is PromQL, told without asking a server.
 
+use crate::backquotes;
 use crate::error::{Error, SHOWN, shortened};
 
 /// Checks the syntax and the types of a query.
@@ -17,7 +18,7 @@ use crate::error::{Error, SHOWN, shortened};
 /// assert!(error.contains("rate"), "{error}");
 /// ```
 pub fn check(query: &str) -> Result<(), Error> {
-    match promql_parser::parser::parse(query) {
+    match promql_parser::parser::parse(&backquotes::replaced(query)) {
         Ok(_) => Ok(()),
         Err(why) => Err(Error::Query {
             query: shortened(query, SHOWN),

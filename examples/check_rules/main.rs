@@ -1,14 +1,16 @@
 //! What is wrong with these alerting rules, as far as progressive delivery goes? Reads Prometheus rules files,
 //! `PrometheusRule` manifests, and the log stages of promtail, of its Helm chart and of Alloy.
 //!
-//! You will see a line for each thing that is wrong, with what would be right:
+//! You will see a line for each thing that is wrong, with what would be right. What Prometheus would refuse is among them, and
+//! hides nothing else:
 //!
 //! ```text
 //! cargo run -p delivery-examples --bin check-rules -- examples/check_rules/alerts.yaml examples/check_rules/logs.yaml
 //! cargo run -p delivery-examples --bin check-rules -- --step 5m alerts.yaml
 //! ```
 //!
-//! Exit status: 0 nothing was found, 2 something was found, 1 a file could not be checked (all others still are).
+//! Exit status: 0 nothing was found, 2 something was found, 1 a file could not be read as YAML or Alloy or holds nothing to
+//! check (all others are still checked).
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

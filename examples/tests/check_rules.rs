@@ -99,26 +99,43 @@ fn a_slower_rollout_has_time_for_slower_alerts() {
     assert_eq!(lints.len(), 4, "{lints:?}");
 }
 
+/// A folder of this test's own.
+fn folder(name: &str) -> std::path::PathBuf {
+    let folder = std::env::temp_dir().join(format!("delivery-check-rules-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
 #[test]
 fn a_file_that_cannot_be_checked_is_an_error_and_all_others_are_checked() {
-    let folder = std::env::temp_dir().join(format!("delivery-check-rules-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
+    let folder = folder("broken");
     let broken = folder.join("broken.yaml");
-    std::fs::write(
-        &broken,
-        "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: sum(\n",
-    )
-    .unwrap();
+    std::fs::write(&broken, "groups: [\n").unwrap();
     let broken = broken.to_str().unwrap();
 
     let output = run(&["missing.yaml", broken, "alerts.yaml"]);
     assert_eq!((status(&output), out(&output).len()), (1, 7));
     let errors = err(&output);
     assert!(errors.starts_with("missing.yaml: "), "{errors}");
-    assert!(
-        errors.contains("broken.yaml:5: `expr` is no PromQL that we can read: "),
-        "{errors}"
-    );
+    assert!(errors.contains("broken.yaml:1: no YAML: "), "{errors}");
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_rule_that_prometheus_refuses_is_found_and_so_is_what_is_wrong_with_the_others() {
+    let folder = folder("refused");
+    let refused = folder.join("refused.yaml");
+    std::fs::write(
+        &refused,
+        "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: sum(\n    annotations: {a: '{{ $lables.b }}'}\n  - alert: B\n    \
+         expr: sum(x) > 1\n",
+    )
+    .unwrap();
+
+    let output = run(&[refused.to_str().unwrap()]);
+    let lints: Vec<String> = gist(&out(&output)).into_iter().map(|it| it.1).collect();
+    assert_eq!(lints, ["refused", "broken-text", "sums-everything"]);
+    assert_eq!((status(&output), err(&output).as_str()), (2, ""));
     std::fs::remove_dir_all(folder).unwrap();
 }
 

@@ -7,8 +7,8 @@ use promql_parser::label::MatchOp;
 use promql_parser::parser::token::{self, T_DIV, T_EQLC, T_LAND, T_LSS, T_LTE, T_LUNLESS};
 use promql_parser::parser::{self, AggregateExpr, BinaryExpr, Expr, VectorSelector};
 
-use super::file::Recording;
 use super::kept::is_scalar;
+use crate::backquotes;
 
 /// A longer one is not read by anybody, and neither by us.
 const LONGEST: usize = 16 * 1024;
@@ -41,26 +41,7 @@ pub(super) fn parse(text: &str) -> Result<Expr, String> {
             "it has {operators} operators and brackets (expected at most {MOST_OPERATORS})"
         ));
     }
-    parser::parse(text)
-}
-
-/// An expression, and those of the recorded series that it reads, directly or through others.
-pub(super) fn with_records<'a>(expr: &'a Expr, records: &'a [Recording]) -> Vec<&'a Expr> {
-    let (mut found, mut named, mut next) = (vec![expr], BTreeSet::new(), 0);
-    while let Some(expr) = found.get(next) {
-        let names: BTreeSet<String> = metrics(expr)
-            .into_iter()
-            .filter(|it| named.insert(it.clone()))
-            .collect();
-        found.extend(
-            records
-                .iter()
-                .filter(|it| names.contains(&it.name))
-                .map(|it| &it.expr),
-        );
-        next += 1;
-    }
-    found
+    parser::parse(&backquotes::replaced(text))
 }
 
 /// The longest time that it looks back over: ranges, with the subqueries around them.
@@ -141,24 +122,31 @@ fn names_a_service(selector: &VectorSelector) -> bool {
 }
 
 /// What a ratio to traffic divides by, where the expression does not say what it wants without traffic.
+/// `watched` are metrics that other rules look after.
 pub(super) fn unguarded_traffic<'a>(expr: &'a Expr, watched: &BTreeSet<String>) -> Option<&'a Expr> {
+    unguarded(expr, watched, &BTreeSet::new())
+}
+
+/// `guarded` are metrics that the same expression looks after.
+fn unguarded<'a>(expr: &'a Expr, watched: &BTreeSet<String>, guarded: &BTreeSet<String>) -> Option<&'a Expr> {
     if let Expr::Binary(it) = expr {
         if [T_LAND, T_LUNLESS].contains(&it.op.id()) {
             // `ratio and traffic > 0` says it.
-            let mut guarded = watched.clone();
+            let mut guarded = guarded.clone();
             guarded.extend(metrics(&it.rhs));
-            return unguarded_traffic(&it.lhs, &guarded);
+            return unguarded(&it.lhs, watched, &guarded);
         }
         if it.op.id() == T_DIV && !is_scalar(&it.rhs) && is_traffic(&it.rhs) && !is_bounded(&it.rhs) {
             let names = metrics(&it.rhs);
-            if names.is_empty() || !names.is_subset(watched) {
+            let known = |it: &String| watched.contains(it) || guarded.contains(it);
+            if names.is_empty() || !names.iter().all(known) {
                 return Some(&it.rhs);
             }
         }
     }
     children(expr)
         .into_iter()
-        .find_map(|it| unguarded_traffic(it, watched))
+        .find_map(|it| unguarded(it, watched, guarded))
 }
 
 /// Whether an expression that divides can be zero.
@@ -212,7 +200,7 @@ fn divides(expr: &Expr) -> bool {
     here || children(expr).into_iter().any(divides)
 }
 
-fn metrics(expr: &Expr) -> BTreeSet<String> {
+pub(super) fn metrics(expr: &Expr) -> BTreeSet<String> {
     selectors(expr)
         .into_iter()
         .filter_map(|it| it.name.clone())

@@ -12,6 +12,10 @@ use promql_parser::parser::{
 
 use super::file::Recording;
 
+/// No series has as many labels. What could have more is taken to have any, so that the work for each expression has a
+/// bound however many rules record under one name.
+const MOST: usize = 128;
+
 /// Label names, from what is certain: a label that is not in here is never in the result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kept {
@@ -51,6 +55,13 @@ impl Kept {
             Self::AllBut(names) => names.insert(label.into()),
         };
         self
+    }
+
+    fn bounded(self) -> Self {
+        match &self {
+            Self::Only(names) | Self::AllBut(names) if names.len() > MOST => Self::ANYTHING,
+            Self::Only(_) | Self::AllBut(_) => self,
+        }
     }
 
     fn minus(self, labels: &Labels) -> Self {
@@ -113,8 +124,8 @@ impl Records {
                 .fold(records.kept(&rule.expr).with("__name__"), |kept, it| {
                     kept.with(&it.name)
                 });
-            let before = records.0.remove(&rule.name).unwrap_or(Kept::NOTHING);
-            records.0.insert(rule.name.clone(), before.or(kept));
+            let before = records.0.entry(rule.name.clone()).or_insert(Kept::NOTHING);
+            *before = std::mem::replace(before, Kept::NOTHING).or(kept).bounded();
         }
         records
     }

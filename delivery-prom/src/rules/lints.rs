@@ -1,64 +1,68 @@
 //! The lints of alerting rules.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use delivery_core::alerting::{Template, TemplateError, TemplateFault};
 use delivery_core::time::PromDuration;
-
 use promql_parser::parser::Expr;
 
-use super::expression::{
-    extrapolated_count, longest_range, sums_everything, unguarded_traffic, watched_for_absence, with_records,
-};
+use super::expression::{extrapolated_count, watched_for_absence};
 use super::file::{Alerting, Rules, Text};
-use super::kept::Records;
-use super::{Finding, Lint, Pace};
+use super::gotext::{self, Refused};
+use super::kept::{Kept, Records};
+use super::printed::{self, VARIABLES};
+use super::recorded::Recorded;
+use super::{Finding, Lint, Pace, functions};
 
 pub(super) fn check(rules: &Rules, pace: &Pace) -> Vec<Finding> {
     let records = Records::new(&rules.records);
-    let watched = rules
-        .alerts
-        .iter()
-        .flat_map(|it| watched_for_absence(&it.expr))
-        .collect();
-    let checked = rules.alerts.iter().map(|rule| {
+    let expressions = rules.alerts.iter().filter_map(|it| it.expr.as_ref());
+    let watched = expressions.flat_map(watched_for_absence).collect();
+    let recorded = Recorded::new(&rules.records, &watched);
+    let mut found = rules.refused.clone();
+    for rule in &rules.alerts {
+        let kept = rule.expr.as_ref().map(|it| records.kept(it));
         let texts = rule.annotations.iter().map(|it| ("annotation", it));
         let texts = texts.chain(rule.labels.iter().map(|it| ("label", it)));
-        let mut found: Vec<Finding> = texts
-            .flat_map(|(kind, text)| printed(rule, kind, text, &records))
-            .collect();
-        let read = with_records(&rule.expr, &rules.records);
-        if records.kept(&rule.expr).tells_nothing() {
-            found.extend(everything(rule, &read));
+        found.extend(texts.flat_map(|(kind, text)| printed(rule, kind, text, kept.as_ref())));
+        let Some(expr) = &rule.expr else {
+            continue;
+        };
+        let facts = recorded.facts(expr, &watched);
+        if kept.is_some_and(|it| it.tells_nothing()) {
+            found.extend(facts.everything.map(|it| everything(rule, it)));
         }
-        found.extend(no_traffic(rule, &read, &watched));
-        found.extend(slow(rule, &read, pace));
-        found
-    });
-    checked.flatten().collect()
+        found.extend(facts.traffic.map(|it| no_traffic(rule, it)));
+        found.extend(slow(rule, facts.range, pace));
+    }
+    found
 }
 
 /// What a label or an annotation prints that nobody wants to read.
-fn printed(rule: &Alerting, kind: &str, text: &Text, records: &Records) -> Vec<Finding> {
-    let template = text.source.parse::<Template>();
-    let labels: Vec<String> = match &template {
-        Ok(template) => template.labels().into_keys().map(String::from).collect(),
-        // What our templates do not support, Prometheus may.
-        Err(_) => mentioned(&text.source),
+fn printed(rule: &Alerting, kind: &str, text: &Text, kept: Option<&Kept>) -> Vec<Finding> {
+    let tree = match gotext::parse(&text.source, &VARIABLES, &functions::exists) {
+        Ok(tree) => tree,
+        Err(refused) => return vec![unread(rule, kind, text, &refused)],
     };
-    let mut found: Vec<Finding> = labels
-        .iter()
-        .filter_map(|label| dropped(rule, kind, text, label, records))
-        .collect();
-    found.extend(
-        template
-            .as_ref()
-            .err()
-            .and_then(|it| broken(rule, kind, text, it)),
-    );
-    if template.is_ok_and(|it| it.unrounded_value().is_some())
-        && let Some(function) = extrapolated_count(&rule.expr)
+    let printed = printed::printed(&tree);
+    let errors = printed.errors.iter().map(|(at, why)| {
+        finding(
+            rule,
+            text.line,
+            Lint::BrokenText,
+            format!(
+                "{kind} `{}` prints an error: at byte {at} of the template: {why}",
+                text.name
+            ),
+            String::from("correct the template"),
+        )
+    });
+    let mut found: Vec<Finding> = errors.collect();
+    if let Some(kept) = kept {
+        let dropped = printed.labels.iter().filter(|it| !kept.has(it));
+        found.extend(dropped.map(|it| dropped_label(rule, kind, text, it, kept)));
+    }
+    if printed.decimals
+        && let Some(function) = rule.expr.as_ref().and_then(extrapolated_count)
     {
         found.push(finding(
             rule,
@@ -75,11 +79,32 @@ fn printed(rule: &Alerting, kind: &str, text: &Text, records: &Records) -> Vec<F
     found
 }
 
-fn dropped(rule: &Alerting, kind: &str, text: &Text, label: &str, records: &Records) -> Option<Finding> {
-    let kept = records.kept(&rule.expr);
-    if kept.has(label) {
-        return None;
-    }
+fn unread(rule: &Alerting, kind: &str, text: &Text, refused: &Refused) -> Finding {
+    let Refused { at, why, only_here } = refused;
+    let name = &text.name;
+    let (wrong, right) = if *only_here {
+        (
+            format!("{kind} `{name}` cannot be checked"),
+            String::from("write it with fewer levels"),
+        )
+    } else if let Some(function) = why.strip_prefix("there is no function `") {
+        let alike = functions::alike(function.trim_end_matches('`'));
+        let right = alike.map_or_else(
+            || format!("beside Go's own there are {}", functions::known()),
+            |it| format!("write `{it}`"),
+        );
+        (format!("Prometheus refuses the file for {kind} `{name}`"), right)
+    } else {
+        (
+            format!("Prometheus refuses the file for {kind} `{name}`"),
+            String::from("correct the template"),
+        )
+    };
+    let wrong = format!("{wrong}: at byte {at} of the template: {why}");
+    finding(rule, text.line, Lint::BrokenText, wrong, right)
+}
+
+fn dropped_label(rule: &Alerting, kind: &str, text: &Text, label: &str, kept: &Kept) -> Finding {
     let own = rule.labels.iter().any(|it| it.name == label) || label == "alertname";
     let (wrong, right) = if own {
         (
@@ -99,31 +124,11 @@ fn dropped(rule: &Alerting, kind: &str, text: &Text, label: &str, records: &Reco
             format!("aggregate by ({label}), or print a label that the expression keeps"),
         )
     };
-    Some(finding(rule, text.line, Lint::LabelDropped, wrong, right))
+    finding(rule, text.line, Lint::LabelDropped, wrong, right)
 }
 
-/// Only what is wrong in Go's language, too.
-fn broken(rule: &Alerting, kind: &str, text: &Text, error: &TemplateError) -> Option<Finding> {
-    let certain = match &error.fault {
-        TemplateFault::Open { .. } => true,
-        TemplateFault::Argument { function, .. } => function.contains("printf"),
-        _ => false,
-    };
-    certain.then(|| {
-        let wrong = format!("{kind} `{}` prints an error: {error}", text.name);
-        finding(
-            rule,
-            text.line,
-            Lint::BrokenText,
-            wrong,
-            String::from("correct the template"),
-        )
-    })
-}
-
-fn everything(rule: &Alerting, read: &[&Expr]) -> Option<Finding> {
-    let aggregate = read.iter().find_map(|it| sums_everything(it))?;
-    Some(finding(
+fn everything(rule: &Alerting, aggregate: &Expr) -> Finding {
+    finding(
         rule,
         rule.expr_line,
         Lint::SumsEverything,
@@ -132,12 +137,11 @@ fn everything(rule: &Alerting, read: &[&Expr]) -> Option<Finding> {
              healthy one, and the alert belongs to nobody's rollout"
         ),
         String::from("aggregate by the label that names the service, or select one service"),
-    ))
+    )
 }
 
-fn no_traffic(rule: &Alerting, read: &[&Expr], watched: &BTreeSet<String>) -> Option<Finding> {
-    let traffic = read.iter().find_map(|it| unguarded_traffic(it, watched))?;
-    Some(finding(
+fn no_traffic(rule: &Alerting, traffic: &Expr) -> Finding {
+    finding(
         rule,
         rule.expr_line,
         Lint::NoTraffic,
@@ -146,15 +150,14 @@ fn no_traffic(rule: &Alerting, read: &[&Expr], watched: &BTreeSet<String>) -> Op
              like health"
         ),
         format!("say so with `and {traffic} > 0`, or add a rule that alerts when the traffic is absent"),
-    ))
+    )
 }
 
 /// An alert needs its scrape, its evaluation and its `for`, and a range that reaches back into the step before is
 /// diluted by it.
-fn slow(rule: &Alerting, read: &[&Expr], pace: &Pace) -> Option<Finding> {
+fn slow(rule: &Alerting, range: Duration, pace: &Pace) -> Option<Finding> {
     let evaluation = rule.evaluation.unwrap_or(pace.evaluation);
     let delay = rule.hold.saturating_add(evaluation).saturating_add(pace.scrape);
-    let range = read.iter().map(|it| longest_range(it)).max().unwrap_or_default();
     let needed = delay.max(range);
     if needed <= pace.step {
         return None;
@@ -196,22 +199,6 @@ fn finding(rule: &Alerting, line: u64, lint: Lint, wrong: String, right: String)
         wrong,
         right,
     }
-}
-
-/// Names behind `$labels.` and `.Labels.`, each once.
-fn mentioned(text: &str) -> Vec<String> {
-    let names: BTreeSet<String> = ["$labels.", ".Labels."]
-        .into_iter()
-        .flat_map(|before| text.split(before).skip(1))
-        .map(|behind| {
-            let end = behind
-                .find(|it: char| !it.is_ascii_alphanumeric() && it != '_')
-                .unwrap_or(behind.len());
-            behind.chars().take(end).collect()
-        })
-        .filter(|it: &String| !it.is_empty())
-        .collect();
-    names.into_iter().collect()
 }
 
 fn written(duration: Duration) -> String {

@@ -13,7 +13,8 @@
 //! | `no-traffic` | a ratio to traffic that says nothing when there is none |
 //! | `slow-alert` | `for` or a range that ends only after the canary has moved on |
 //! | `extrapolated-count` | a count that prints with decimals |
-//! | `broken-text` | a template that prints an error |
+//! | `broken-text` | a template that Prometheus refuses, or that prints an error |
+//! | `refused` | a rule, a group or a field that Prometheus refuses, and all rules of the file with it |
 //! | `drop-never-matches` | a log stage that drops nothing |
 //! | `high-cardinality` | a log label with a value per request |
 //!
@@ -41,10 +42,15 @@
 mod alloy;
 mod expression;
 mod file;
+mod functions;
+mod gotext;
 mod kept;
 mod lints;
 mod node;
+mod printed;
+mod recorded;
 mod stages;
+mod verbs;
 
 use std::fmt;
 use std::path::Path;
@@ -89,8 +95,11 @@ pub enum Lint {
     SlowAlert,
     /// A count is printed as Prometheus extrapolates it, with decimals.
     ExtrapolatedCount,
-    /// A text prints an error instead of what was meant.
+    /// A template that Prometheus refuses, and the whole file with it; or one that prints an error instead of what was
+    /// meant.
     BrokenText,
+    /// A rule, a group or a field that Prometheus refuses, and the whole file with it.
+    Refused,
     /// A log stage that drops nothing.
     DropNeverMatches,
     /// A log label with a value for each request.
@@ -106,6 +115,7 @@ impl fmt::Display for Lint {
             Self::SlowAlert => "slow-alert",
             Self::ExtrapolatedCount => "extrapolated-count",
             Self::BrokenText => "broken-text",
+            Self::Refused => "refused",
             Self::DropNeverMatches => "drop-never-matches",
             Self::HighCardinality => "high-cardinality",
         })
@@ -145,7 +155,7 @@ impl fmt::Display for Finding {
 pub struct RuleName {
     /// The group's name.
     pub group: String,
-    /// The alert's name.
+    /// The name of the alert or of what is recorded.
     pub rule: String,
 }
 
@@ -164,11 +174,11 @@ pub struct Unreadable {
 /// Checks one file. Its name says what it is: Alloy ends with `.alloy` or `.river`, all others are YAML of one or more
 /// documents.
 ///
-/// Findings are in the order of the file.
+/// Findings are in the order of the file. What is wrong with one rule keeps nobody from the findings of the others: a rule
+/// that Prometheus would refuse is a finding, too.
 ///
 /// # Errors
-/// [`Unreadable`] for a file that is no YAML or Alloy, that holds neither rules nor log stages, or in which a rule is
-/// not valid: no expression, one that is no PromQL, a duration that is none.
+/// [`Unreadable`] for a file that is no YAML or Alloy, or that holds neither rules nor log stages.
 pub fn check(file: &str, text: &str, pace: &Pace) -> Result<Vec<Finding>, Unreadable> {
     let unreadable = |Fault { line, why }| Unreadable {
         file: file.into(),
@@ -186,7 +196,7 @@ pub fn check(file: &str, text: &str, pace: &Pace) -> Result<Vec<Finding>, Unread
         stages::check(&pipelines)
     } else {
         let documents = Node::documents(text).map_err(|it| unreadable(Fault::yaml(&it)))?;
-        let rules = file::rules(&documents).map_err(unreadable)?;
+        let rules = file::rules(&documents);
         let pipelines = stages::pipelines(&documents);
         if rules.is_none() && pipelines.is_empty() {
             return Err(unreadable(Fault::whole(
@@ -196,6 +206,7 @@ pub fn check(file: &str, text: &str, pace: &Pace) -> Result<Vec<Finding>, Unread
         }
         let mut findings = rules.map(|it| lints::check(&it, pace)).unwrap_or_default();
         findings.extend(stages::check(&pipelines));
+        findings.extend(file::repeated(&documents));
         findings
     };
     findings.sort_by_key(|it| (it.line, it.lint));

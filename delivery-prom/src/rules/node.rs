@@ -1,9 +1,11 @@
 //! Any YAML, with the line of every key and value.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
+use serde_saphyr::options::DuplicateKeyPolicy;
 
 /// A value of a document, and the line on which it begins, counted from 1.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,11 +32,31 @@ pub(super) struct Entry {
 }
 
 impl Node {
-    /// All documents of a file.
+    /// All documents of a file. A key may stand twice: [`Node::repeated`] tells.
     pub(super) fn documents(text: &str) -> Result<Vec<Self>, serde_saphyr::Error> {
-        let options = serde_saphyr::options! { with_snippet: false };
+        // Whatever is written out may be read: it is aliases that make much of little, and these are bounded on their own.
+        let options = serde_saphyr::options! {
+            with_snippet: false,
+            duplicate_keys: DuplicateKeyPolicy::PassThrough,
+            budget: serde_saphyr::budget! {
+                max_nodes: text.len().max(250_000),
+                max_events: text.len().saturating_mul(2).max(1_000_000),
+            },
+        };
         serde_saphyr::from_multiple_with_options::<Spanned<Value>>(text, options)
             .map(|it| it.into_iter().map(Self::from).collect())
+    }
+
+    /// The keys that stand more than once in their mapping.
+    pub(super) fn repeated(&self) -> Vec<&Entry> {
+        let mut keys = BTreeSet::new();
+        let here = self.entries().iter().filter(|it| !keys.insert(it.key.as_str()));
+        let mut found: Vec<&Entry> = here.collect();
+        let inner = self.entries().iter().map(|it| &it.value);
+        for inner in inner.chain(self.items()) {
+            found.extend(inner.repeated());
+        }
+        found
     }
 
     pub(super) fn entries(&self) -> &[Entry] {

@@ -160,9 +160,17 @@ fn a_template_that_we_do_not_support_is_still_looked_at() {
 }
 
 #[test]
-fn a_template_that_prints_an_error_is_reported_and_one_that_we_only_do_not_know_is_not() {
+fn a_template_that_is_refused_or_prints_an_error_is_reported_and_any_other_is_not() {
     for (text, broken) in [
         ("{{ $value", true),
+        ("{{ $lables.job }}", true),
+        ("{{ $value | upper }}", true),
+        ("{{ $value } }}", true),
+        ("{{ if $value }}x", true),
+        ("{{ .labels.job }}", true),
+        ("{{ if gt $value 1 }}x{{ end }}", true),
+        ("{{ if gt $value 1.0 }}x{{ end }}", false),
+        ("{{ $labels.job | title | reReplaceAll \"a\" \"b\" }}", false),
         (r#"{{ printf "%d" $value }}"#, true),
         (r#"{{ printf "%.0f" $value }}"#, false),
         ("{{ range query \"up\" }}{{ . }}{{ end }}", false),
@@ -342,36 +350,6 @@ fn what_cannot_be_read_is_an_error_with_its_line() {
     for (text, message) in [
         ("groups: [\n", "a.yaml:1: no YAML: unclosed bracket"),
         (
-            "groups:\n- name: g\n  rules:\n  - alert: A\n",
-            "a.yaml:4: a rule needs `expr`",
-        ),
-        (
-            "groups:\n- name: g\n  rules:\n  - expr: x\n",
-            "a.yaml:4: a rule (unless it has `record`) needs `alert`",
-        ),
-        ("groups:\n- rules: []\n", "a.yaml:2: a group needs `name`"),
-        (
-            "groups:\n- name: g\n",
-            "a.yaml:2: group `g` has no `rules` (expected a list)",
-        ),
-        ("groups: web\n", "a.yaml:1: `groups` is a text (expected a list)"),
-        (
-            "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: sum(x\n",
-            "a.yaml:5: `expr` is no PromQL that we can read: ",
-        ),
-        (
-            "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: x\n    for: 5 minutes\n",
-            "a.yaml:6: `for`: \"5 minutes\" is no duration: unknown unit \" minutes\"",
-        ),
-        (
-            "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: x\n    annotations: [a]\n",
-            "a.yaml:6: `annotations` is a list (expected a mapping of texts)",
-        ),
-        (
-            "kind: PrometheusRule\nspec:\n  a: b\n",
-            "a.yaml:3: a PrometheusRule without `spec.groups`",
-        ),
-        (
             "kind: Service\n",
             "a.yaml: there are neither rules nor log stages",
         ),
@@ -383,6 +361,165 @@ fn what_cannot_be_read_is_an_error_with_its_line() {
     }
 }
 
+/// A group with a rule that Prometheus refuses, and one in which something is found.
+fn beside(rule: &str) -> String {
+    format!("groups:\n- name: g\n  rules:\n{rule}  - alert: Last\n    expr: sum(x) > 1\n")
+}
+
+#[test]
+fn what_prometheus_refuses_is_found_on_its_line_and_hides_nothing() {
+    for (rule, line, message) in [
+        (
+            "  - alert: A\n",
+            4,
+            "rule `A` of group `g`: a rule needs `expr`; ",
+        ),
+        (
+            "  - expr: x\n",
+            4,
+            "a rule has neither `alert` nor `record`; name it",
+        ),
+        ("  - text\n", 4, "a rule is a text; expected a mapping"),
+        (
+            "  - alert: A\n    expr: sum(x\n",
+            5,
+            "rule `A` of group `g`: `expr` is no PromQL that we can read: ",
+        ),
+        (
+            "  - alert: A\n    expr: [x]\n",
+            5,
+            "rule `A` of group `g`: `expr` is a list; expected a text",
+        ),
+        (
+            "  - alert: {a: b}\n    expr: x\n",
+            4,
+            "`alert` is a mapping; expected a text",
+        ),
+        (
+            "  - alert: A\n    expr: x\n    for: 5 minutes\n",
+            6,
+            "rule `A` of group `g`: `for`: \"5 minutes\" is no duration: unknown unit",
+        ),
+        (
+            "  - alert: A\n    expr: x\n    annotations: [a]\n",
+            6,
+            "rule `A` of group `g`: `annotations` is a list; expected a mapping of texts",
+        ),
+        (
+            "  - alert: A\n    expr: x\n    labels:\n      a: [b]\n",
+            7,
+            "rule `A` of group `g`: `a` of `labels` is a list; expected a text",
+        ),
+        (
+            "  - alert: A\n    expr: x\n    fro: 5m\n",
+            6,
+            "rule `A` of group `g`: a rule has no field `fro`; expected record, alert, ",
+        ),
+        (
+            "  - alert: A\n    record: B\n    expr: x\n",
+            4,
+            "rule `A` of group `g`: a rule has both `alert` and `record`; ",
+        ),
+        (
+            "  - record: B\n    expr: x\n    for: 5m\n",
+            6,
+            "rule `B` of group `g`: a rule with `record` has `for`; ",
+        ),
+        (
+            "  - record: B{a=\"b\"}\n    expr: x\n",
+            4,
+            "rule `B{a=\"b\"}` of group `g`: `record` is ",
+        ),
+        (
+            "  - alert: A\n    expr: x\n    labels: {__name__: b}\n",
+            6,
+            "rule `A` of group `g`: the label `__name__` cannot be set; ",
+        ),
+        (
+            "  - alert: A\n    expr: x\n    annotations: {\"\": b}\n",
+            6,
+            "rule `A` of group `g`: an annotation has no name; ",
+        ),
+        (
+            "  - alert: A\n    expr: x\n    expr: y\n",
+            6,
+            "`expr` stands twice in the same mapping; ",
+        ),
+    ] {
+        let found = check("a.yaml", &beside(rule), &Pace::default()).unwrap();
+        let refused: Vec<String> = found
+            .iter()
+            .filter(|it| it.lint == Lint::Refused)
+            .map(ToString::to_string)
+            .collect();
+        let expected = format!("a.yaml:{line}: {message}");
+        assert!(
+            matches!(&refused[..], [one] if one.starts_with(&expected) && one.lines().count() == 1),
+            "{rule}: {refused:?}"
+        );
+        let last = found.iter().filter(|it| it.lint == Lint::SumsEverything);
+        assert_eq!(last.count(), 1, "{rule}: {found:?}");
+    }
+}
+
+#[test]
+fn what_is_wrong_around_the_rules_is_found_on_its_line() {
+    for (text, expected) in [
+        ("groups: web\n", "a.yaml:1: `groups` is a text; expected a list"),
+        ("groups:\n- web\n", "a.yaml:2: a group is a text; expected "),
+        ("groups:\n- rules: []\n", "a.yaml:2: a group needs `name`; "),
+        (
+            "groups:\n- name: g\n  rules: {}\n",
+            "a.yaml:3: `rules` is a mapping; expected a list",
+        ),
+        (
+            "groups:\n- name: g\n- name: g\n",
+            "a.yaml:3: there is another group `g` in the file; ",
+        ),
+        ("groups:\n- name: g\n  interval: soon\n", "a.yaml:3: `interval`: "),
+        (
+            "groups:\n- name: g\n  limit: many\n",
+            "a.yaml:3: `limit` is no number; ",
+        ),
+        (
+            "groups:\n- name: g\n  rule: []\n",
+            "a.yaml:3: a group has no field `rule`; ",
+        ),
+        (
+            "groups:\n- name: g\n  labels: {__name__: a}\n",
+            "a.yaml:3: the label `__name__` cannot be set; ",
+        ),
+        (
+            "groups: []\ngroup: []\n",
+            "a.yaml:2: a rules file has no field `group`; ",
+        ),
+        (
+            "kind: PrometheusRule\nspec:\n  a: b\n",
+            "a.yaml:3: a PrometheusRule without `spec.groups`; ",
+        ),
+    ] {
+        let found = check("a.yaml", text, &Pace::default()).unwrap();
+        let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+        assert!(
+            matches!(&found[..], [one] if one.starts_with(expected) && one.ends_with("[refused]")),
+            "{text}: {found:?}"
+        );
+    }
+    for text in [
+        "groups: []\n",
+        "groups:\n",
+        "groups:\n- name: g\n",
+        "groups:\n-\n- name: g\n  rules:\n  -\n",
+        "groups:\n- name: g\n  rules:\n",
+        "groups:\n- name: g\n  limit: 1.5\n",
+        "groups:\n- name: g\n  limit: 5\n  interval:\n  query_offset: 1m\n  labels: {a: b}\n",
+        "namespace: n\ngroups: []\n",
+        "groups:\n- name: g\n  rules:\n  - record: a\n    expr: x\n    for: 0s\n    annotations: {}\n    labels: {a: 1}\n",
+    ] {
+        assert_eq!(check("a.yaml", text, &Pace::default()).unwrap(), [], "{text}");
+    }
+}
+
 #[test]
 fn an_expression_without_end_is_refused_and_not_followed() {
     for expr in [
@@ -391,14 +528,194 @@ fn an_expression_without_end_is_refused_and_not_followed() {
         ["x", &" or x".repeat(5_000)].concat(),
         "x".repeat(20_000),
     ] {
+        let found = check("a.yaml", &rule(&expr, ""), &Pace::default()).unwrap();
         assert!(
-            refused("a.yaml", &rule(&expr, "")).contains("expected at most"),
-            "{}",
+            matches!(&found[..], [one] if one.lint == Lint::Refused && one.wrong.contains("expected at most")),
+            "{}: {found:?}",
             expr.len()
         );
     }
     assert_eq!(lints(&["x", &" or x".repeat(400)].concat(), ""), []);
     assert_eq!(lints(&[&"(".repeat(400), "x", &")".repeat(400)].concat(), ""), []);
+}
+
+#[test]
+fn a_pattern_in_back_quotes_is_promql() {
+    assert_eq!(lints("sum by (a)(x{code=~`5\\d\\d`}) > 1", ""), []);
+    assert_eq!(lints("sum(x{code=~`5\\d\\d`}) > 1", ""), [Lint::SumsEverything]);
+}
+
+// What a text prints
+
+#[test]
+fn the_dot_of_a_query_is_not_the_alert() {
+    for (text, dropped) in [
+        (
+            "{{ range query \"up\" }}{{ .Labels.pod }}{{ .Value }}{{ end }}",
+            false,
+        ),
+        ("{{ with query \"up\" | first }}{{ .Labels.pod }}{{ end }}", false),
+        (
+            "{{ with query \"up\" }}{{ . | first | label \"pod\" }}{{ end }}",
+            false,
+        ),
+        (
+            "{{ range $i, $it := query \"up\" }}{{ $it.Labels.pod }}{{ end }}",
+            false,
+        ),
+        ("{{ $it := query \"up\" | first }}{{ $it.Labels.pod }}", false),
+        (
+            "{{ define \"t\" }}{{ .Labels.pod }}{{ end }}{{ range query \"up\" }}{{ template \"t\" . }}{{ end }}",
+            false,
+        ),
+        ("{{ range query \"up\" }}{{ $labels.pod }}{{ end }}", true),
+        ("{{ range query \"up\" }}{{ $.Labels.pod }}{{ end }}", true),
+        (
+            "{{ range query \"up\" }}x{{ else }}{{ .Labels.pod }}{{ end }}",
+            true,
+        ),
+        ("{{ if .Labels.job }}{{ .Labels.pod }}{{ end }}", true),
+        ("{{ with $labels }}{{ .pod }}{{ end }}", true),
+        ("{{ with .Labels.job }}{{ $labels.pod | toUpper }}{{ end }}", true),
+        ("{{ $all := .Labels }}{{ $all.pod }}", true),
+        ("{{ index .Labels \"pod\" }}", true),
+        ("{{ printf \"%s\" (index $labels \"pod\") }}", true),
+        (
+            "{{ define \"t\" }}{{ .pod }}{{ end }}{{ template \"t\" $labels }}",
+            true,
+        ),
+        ("{{ define \"t\" }}{{ .pod }}{{ end }}", false),
+        (
+            "{{ $externalLabels.pod }}{{ .ExternalLabels.pod }}{{ $externalURL }}",
+            false,
+        ),
+    ] {
+        let rest = format!("annotations:\n  a: '{text}'");
+        let expected: &[Lint] = if dropped { &[Lint::LabelDropped] } else { &[] };
+        assert_eq!(lints("sum by (job)(x)", &rest), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_word_that_our_own_templates_lack_switches_nothing_off() {
+    let text = "annotations:\n  a: '{{ $labels.pod | title }}: {{ $value | humanize }} {{ if $labels.job }}x{{ end }}'\n  \
+                b: '{{ range query \"up\" }}{{ $value }}{{ end }}'\n  c: '{{ with $value }}{{ . }}{{ end }}'";
+    assert_eq!(
+        lints("sum by (job)(increase(x[1m])) > 3", text),
+        [
+            Lint::LabelDropped,
+            Lint::ExtrapolatedCount,
+            Lint::ExtrapolatedCount,
+            Lint::ExtrapolatedCount
+        ]
+    );
+}
+
+#[test]
+fn a_template_is_checked_beside_an_expression_that_is_none() {
+    let text = rule(
+        "sum(",
+        "annotations:\n  a: '{{ $lables.pod }} {{ $value }}'\n  b: '{{ $labels.pod }}'",
+    );
+    assert_eq!(
+        found("a.yaml", &text),
+        [(6, Lint::Refused), (8, Lint::BrokenText)]
+    );
+}
+
+#[test]
+fn what_is_wrong_with_a_template_is_said_with_its_place() {
+    for (text, message) in [
+        (
+            "x {{ $lables.pod }}",
+            "Prometheus refuses the file for annotation `a`: at byte 5 of the template: variable `$lables` is not \
+             declared here (expected `$`, `$externalLabels`, `$externalURL`, `$labels`, `$value`); correct the template",
+        ),
+        (
+            "{{ $value | humanizepercentage }}",
+            "Prometheus refuses the file for annotation `a`: at byte 12 of the template: there is no function \
+             `humanizepercentage`; write `humanizePercentage`",
+        ),
+        (
+            "{{ $value } }}",
+            "Prometheus refuses the file for annotation `a`: at byte 10 of the template: `}` where a space, `|` or \
+             the end of the action should stand (an action ends with }}); ",
+        ),
+        (
+            "{{ if $value }}x",
+            "Prometheus refuses the file for annotation `a`: at byte 16 of the template: the template ends inside a block \
+             (expected {{ end }})",
+        ),
+        (
+            "{{ if gt $value 1 }}x{{ end }}",
+            "annotation `a` prints an error: at byte 6 of the template: `gt` compares a number with a point with an \
+             integer, which Go refuses (expected e.g. 1.0 and not 1 to compare with the value)",
+        ),
+        (
+            "{{ .labels.pod }}",
+            "annotation `a` prints an error: at byte 3 of the template: field `labels` of the alert's data, which has none \
+             of that name (expected Labels, ExternalLabels, ExternalURL or Value)",
+        ),
+        (
+            "{{ ((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((1",
+            "Prometheus refuses the file for annotation `a`: at byte ",
+        ),
+    ] {
+        let rest = format!("annotations:\n  a: '{text}'");
+        let found = check("a.yaml", &rule("sum by (job)(x)", &rest), &Pace::default()).unwrap();
+        let expected = format!("a.yaml:8: rule `A` of group `g`: {message}");
+        assert!(
+            matches!(&found[..], [one] if one.to_string().starts_with(&expected)),
+            "{text}: {found:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_template_of_more_levels_than_we_read_is_said_to_be_unchecked() {
+    let text = ["{{ ", &"(".repeat(200), "1", &")".repeat(200), " }}"].concat();
+    let found = check(
+        "a.yaml",
+        &rule("sum by (job)(x)", &format!("annotations:\n  a: '{text}'")),
+        &Pace::default(),
+    );
+    let found = found.unwrap();
+    assert!(
+        found[0].wrong.starts_with("annotation `a` cannot be checked: "),
+        "{found:?}"
+    );
+}
+
+// Many rules
+
+/// Alerts and records of one name, each of which reads the name itself and has labels of its own; records that form a
+/// chain; and alerts that watch for absence.
+fn many(count: usize) -> String {
+    let mut text = String::from("groups:\n- name: g\n  interval: 15s\n  rules:\n");
+    for at in 0..count {
+        writeln!(
+            text,
+            "  - record: same\n    expr: sum by (l{at}) (same offset 1m / rate(t[1m]))\n    labels: {{m{at}: a}}\n  \
+             - record: c{at}\n    expr: c{} + c{} + same\n  - alert: A\n    expr: c{at} > 1 and w > 0 and same > 0\n    \
+             annotations: {{a: '{{{{ $labels.l{at} }}}}'}}\n  - alert: B\n    expr: absent(w{at})",
+            at + 1,
+            at + 2
+        )
+        .unwrap();
+    }
+    text
+}
+
+/// Would not end in any bearable time if each alert looked at each record, or each record at those before it.
+#[test]
+fn many_rules_of_one_name_are_checked() {
+    let count = 5_000;
+    let found = found("a.yaml", &many(count));
+    let silent = found.iter().filter(|it| it.1 == Lint::NoTraffic).count();
+    assert_eq!(silent, count);
+    // A label that the records so far dropped, as long as they are few enough to count their labels.
+    let dropped = found.iter().filter(|it| it.1 == Lint::LabelDropped).count();
+    assert!(silent + dropped == found.len() && dropped < 300, "{dropped}");
 }
 
 // Log stages
