@@ -21,6 +21,7 @@ use crate::port::{
 use crate::rollout::{
     Command, Content, Notice, Observation, Outcome, Question, Reason, Reply, Run, Stage, State, desired, step,
 };
+use crate::text;
 use crate::time::Timestamp;
 
 /// The ports that a rollout runs on.
@@ -339,7 +340,7 @@ async fn send_all(notices: &[Notice], ports: &Ports<'_>) -> Vec<Result<Sent, Por
     told
 }
 
-/// An error and its causes, as one sentence.
+/// An error and its causes, as one sentence that people may see.
 fn chain(error: &dyn Error) -> String {
     let mut text = format!("{error}");
     let mut cause = error.source();
@@ -348,7 +349,7 @@ fn chain(error: &dyn Error) -> String {
         text.push_str(&error.to_string());
         cause = error.source();
     }
-    text
+    text::shortened(&text, text::ANSWER)
 }
 
 #[cfg(all(test, feature = "sim"))]

@@ -19,7 +19,7 @@
 //! be called again. The crate has no clock, socket, file, thread, random number or log; only the feature `host` names
 //! `std`.
 //!
-//! Reading order: [`weight`], [`time`] and [`revision`] are the values; [`plan`] is what should happen; [`analysis`]
+//! Reading order: [`weight`], [`time`] and [`revision`] are the values; [`text`] makes texts from outside fit to be seen; [`plan`] is what should happen; [`analysis`]
 //! judges; [`alerting`] tells when an alerting rule would fire; [`rollout`] decides; [`port`] is what the world must offer; [`driver`] is the loop.
 //!
 //! # Example
@@ -64,6 +64,8 @@ pub mod weight;
 pub mod time;
 
 pub mod revision;
+
+pub mod text;
 
 pub mod plan;
 

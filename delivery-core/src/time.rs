@@ -7,8 +7,7 @@
 mod go;
 mod prometheus;
 
-use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use core::fmt;
 use core::time::Duration;
 
@@ -178,13 +177,9 @@ pub enum DurationError {
     },
 }
 
-/// What an error shows of a text, which may be of any length.
+/// What an error shows of a text, which may be of any length. Errors quote it.
 fn shortened(text: &str) -> String {
-    const SHOWN: usize = 40;
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text.to_string(),
-    }
+    crate::text::beginning(text, 40)
 }
 
 /// Divides a text behind the longest beginning whose characters all pass.
@@ -278,6 +273,7 @@ pub mod written {
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::ToString;
     use proptest::prelude::*;
     use serde::de::IntoDeserializer;
     use serde::de::value::{BorrowedStrDeserializer, Error};

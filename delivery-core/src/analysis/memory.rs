@@ -21,7 +21,7 @@ pub enum Memory {
     Numbers(Vec<f64>),
 }
 
-/// What a sequential test remembers. Less than 1 KiB as text.
+/// What a sequential test remembers. Less than 2 KiB as text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Account {
@@ -57,7 +57,7 @@ impl Account {
     }
 }
 
-/// The points of both sides, one per round.
+/// The points of both sides, one per round, and of more than [`Series::POINTS`] rounds the last so many.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Series {
@@ -65,6 +65,19 @@ pub struct Series {
     pub canary: Vec<f64>,
     /// The primary's.
     pub primary: Vec<f64>,
+}
+
+impl Series {
+    /// The most points a side that are remembered: of eight hours, one per minute.
+    pub const POINTS: usize = 480;
+
+    pub(super) fn push(&mut self, canary: f64, primary: f64) {
+        for (points, point) in [(&mut self.canary, canary), (&mut self.primary, primary)] {
+            points.push(point);
+            let left = points.len().saturating_sub(Self::POINTS);
+            points.drain(..left);
+        }
+    }
 }
 
 /// The stored form: JSON has no −∞, which a bet is before its first stake.

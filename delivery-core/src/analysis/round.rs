@@ -11,6 +11,7 @@ use super::sequential::{Finding, combined, finding};
 use super::{
     Account, Class, Evidence, Judge, MannWhitney, Memory, Metric, Nothing, Sample, Series, Terms, Verdict,
 };
+use crate::text;
 use crate::time::Timestamp;
 
 /// A round that is due.
@@ -244,8 +245,7 @@ impl MannWhitney {
             Ok((canary, primary)) if canary.is_finite() && primary.is_finite() => (canary, primary),
             Ok(_) => return Judged::Nothing(Nothing::NotANumber),
         };
-        series.canary.push(canary);
-        series.primary.push(primary);
+        series.push(canary, primary);
         let points = series.canary.len();
         if look != Look::Last {
             return Judged::Class {
@@ -332,7 +332,8 @@ impl Judged {
                 metric,
                 verdict: Verdict::Inconclusive,
                 value: None,
-                against: format!("{nothing}"),
+                // What a source said is in it.
+                against: text::shortened(&format!("{nothing}"), text::SAID),
             },
         }
     }

@@ -82,6 +82,7 @@ pub(super) fn notices() -> Vec<Notice> {
             evidence(None),
         ]
         .into(),
+        more: 9,
     };
     let revision = crate::revision::Revision::new("contract-check").ok();
     [

@@ -1,5 +1,6 @@
 //! Metrics as a user writes them: what is measured, and who judges it.
 
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -181,16 +182,11 @@ pub(super) fn compile(
     problems: &mut Problems,
 ) -> Vec<Metric> {
     let mut metrics = Vec::with_capacity(specs.len());
+    let mut names = BTreeSet::new();
     for (at, metric) in specs.iter().enumerate() {
         let path = format!("metrics[{at}]");
-        if metric.name.is_empty() {
-            problems.error(
-                format!("{path}.name"),
-                Flaw::Name,
-                "an empty text",
-                "give the metric a name",
-            );
-        } else if specs.iter().take(at).any(|it| it.name == metric.name) {
+        problems.name(&format!("{path}.name"), &metric.name, "metric");
+        if !metric.name.is_empty() && !names.insert(metric.name.as_str()) {
             problems.error(
                 format!("{path}.name"),
                 Flaw::Name,

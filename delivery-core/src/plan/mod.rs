@@ -27,8 +27,9 @@ pub use self::metric::{JudgeSpec, MetricSpec};
 pub use self::problem::{Flaw, PlanError, PlanErrors, Warning};
 pub use self::spec::{AbTest, Affinity, BlueGreen, Canary, GateSpec, MirrorFirst, Spec, Strategy};
 pub use self::timetable::{Row, Timetable};
-use crate::analysis::{Budget, Due, Look, Metric, Terms};
+use crate::analysis::{Budget, Due, Judge, Look, Metric, Terms};
 use crate::revision::Revision;
+use crate::rollout::stored;
 use crate::time::Timestamp;
 use crate::weight::Weight;
 
@@ -436,6 +437,12 @@ impl Plan {
     /// A name for exactly this plan: two plans with the same fingerprint decide alike.
     pub const fn fingerprint(&self) -> &Revision {
         &self.fingerprint
+    }
+
+    /// The most bytes that the text of a state of this plan takes: see [`stored`](crate::rollout::stored).
+    pub fn largest_state(&self) -> usize {
+        let series = |it: &&Metric| matches!(it.judge, Judge::MannWhitney(_));
+        stored::largest(self.metrics.len(), self.metrics.iter().filter(series).count())
     }
 
     /// A round of this plan, for [`judge`](crate::analysis::judge).

@@ -5,6 +5,8 @@ use alloc::vec::Vec;
 use core::error::Error;
 use core::fmt;
 
+use crate::text;
+
 /// One thing that makes a plan impossible.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanError {
@@ -119,13 +121,32 @@ impl Problems {
         value: impl fmt::Display,
         remedy: impl Into<String>,
     ) {
-        let value = alloc::format!("{value}");
+        let value = text::shortened(&alloc::format!("{value}"), text::SAID);
         self.errors.push(PlanError {
             path: path.into(),
             flaw,
             value,
             remedy: remedy.into(),
         });
+    }
+
+    /// Refuses a name that is missing, too long to be kept in a state, or not what people see of it.
+    pub(super) fn name(&mut self, path: &str, name: &str, of: &str) {
+        let length = name.chars().count();
+        if name.is_empty() {
+            self.error(
+                path,
+                Flaw::Name,
+                "an empty text",
+                alloc::format!("give the {of} a name"),
+            );
+        } else if length > text::NAME {
+            let remedy = alloc::format!("it has {length} characters; at most {}", text::NAME);
+            self.error(path, Flaw::Name, text::shortened(name, 40), remedy);
+        } else if let Some(hidden) = text::hidden(name) {
+            let remedy = alloc::format!("leave out the character U+{:04X}", u32::from(hidden));
+            self.error(path, Flaw::Name, alloc::format!("{name:?}"), remedy);
+        }
     }
 
     pub(super) fn warn(&mut self, path: impl Into<String>, text: impl Into<String>) {

@@ -357,13 +357,13 @@ impl Spec {
     fn check_gates(&self, problems: &mut Problems) {
         for (at, gate) in self.gates.iter().enumerate() {
             let path = format!("gates[{at}].name");
-            if gate.name.is_empty() {
-                problems.error(path, Flaw::Name, "an empty text", "give the gate a name");
-            } else if self
-                .gates
-                .iter()
-                .take(at)
-                .any(|it| (&it.name, it.kind) == (&gate.name, gate.kind))
+            problems.name(&path, &gate.name, "gate");
+            if !gate.name.is_empty()
+                && self
+                    .gates
+                    .iter()
+                    .take(at)
+                    .any(|it| (&it.name, it.kind) == (&gate.name, gate.kind))
             {
                 problems.error(
                     path,

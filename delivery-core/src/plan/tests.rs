@@ -98,6 +98,21 @@ fn each_flaw_is_named_with_its_place_and_its_remedy() {
             "gates[0].name: an empty text is no usable name (give the gate a name)",
         ),
         (
+            gated(&[gate(&"ä".repeat(201))]),
+            Flaw::Name,
+            "gates[0].name: ääääääääääääääääääääääääääääääääääääääää… is no usable name (it has 201 characters; at most 200)",
+        ),
+        (
+            gated(&[gate("re\u{202e}ssob")]),
+            Flaw::Name,
+            "gates[0].name: \"re\\u{202e}ssob\" is no usable name (leave out the character U+202E)",
+        ),
+        (
+            measured(vec![MetricSpec::at_least("a\nb", 1.0)]),
+            Flaw::Name,
+            "metrics[0].name: \"a\\nb\" is no usable name (leave out the character U+000A)",
+        ),
+        (
             gated(&[gate("boss"), gate("boss")]),
             Flaw::Name,
             "gates[1].name: boss is no usable name (two gates of one kind need two names)",

@@ -11,6 +11,7 @@ use super::{
 use crate::analysis::{Act, Evidence, Look, OnNothing, Round, Verdict};
 use crate::plan::{Fallback, Gate, GateKind, Plan, Step};
 use crate::port::Answer;
+use crate::text;
 use crate::time::Timestamp;
 
 /// One round of a step that analyses.
@@ -38,6 +39,7 @@ pub(super) fn analyse<'a>(
     if round.confirmed && plan.terms.early_promotion {
         let reason = Reason::Confirmed {
             evidence: round.evidence,
+            more: 0,
         };
         // Without a share of the traffic, all that can be left out is the rest of this step.
         let early = plan.early_promotion().filter(|_| !run.traffic.weight().is_zero());
@@ -48,6 +50,7 @@ pub(super) fn analyse<'a>(
     }
     let reason = Reason::RoundPassed {
         evidence: round.evidence,
+        more: 0,
     };
     if done >= rounds {
         return enter(plan, state, &run, run.at.saturating_add(1), reason, seen);
@@ -87,6 +90,7 @@ pub(super) fn glance<'a>(
     }
     let reason = Reason::Looked {
         evidence: round.evidence,
+        more: 0,
     };
     go(state, state.with(looked), reason, seen)
 }
@@ -109,7 +113,11 @@ fn convict<'a>(
     evidence: Vec<Evidence>,
     seen: &Observation,
 ) -> Outcome<'a> {
-    let why = Reason::Convicted { metric, evidence };
+    let why = Reason::Convicted {
+        metric,
+        evidence,
+        more: 0,
+    };
     give_up(&state.with(run.clone()), &run.revision, why, End::Failed, seen)
 }
 
@@ -148,6 +156,7 @@ pub(super) fn ask<'a>(
                 let due = Some(seen.now.after(plan.interval));
                 let reason = Reason::RoundPassed {
                     evidence: round.evidence,
+                    more: 0,
                 };
                 return go(state, state.with(Run { due, ..run }), reason, seen);
             }
@@ -160,7 +169,7 @@ pub(super) fn ask<'a>(
     let run = judged.as_ref().unwrap_or(run);
     let said = match said {
         Ok(Answer::Approved) => return enter(plan, state, run, next, approved(gate), seen),
-        Ok(Answer::Denied(said)) | Err(said) => said.clone(),
+        Ok(Answer::Denied(said)) | Err(said) => text::shortened(said, text::ANSWER),
     };
     let checks = if gate.kind == GateKind::PreRollout {
         run.checks.failed()
@@ -277,7 +286,7 @@ fn judge<'a>(
         let said = match answer(state, gate, seen) {
             None => return Err(Outcome::Ask(Question::Gate(gate))),
             Some(Ok(Answer::Approved)) => continue,
-            Some(Ok(Answer::Denied(said)) | Err(said)) => said.clone(),
+            Some(Ok(Answer::Denied(said)) | Err(said)) => text::shortened(said, text::ANSWER),
         };
         let failed = again(Run {
             checks: run.checks.failed(),
@@ -307,12 +316,14 @@ fn judge<'a>(
             run.checks.held(),
             Reason::RoundSuspect {
                 evidence: round.evidence.clone(),
+                more: 0,
             },
         ),
         Verdict::Fail => (
             run.checks.failed(),
             Reason::RoundFailed {
                 evidence: round.evidence.clone(),
+                more: 0,
             },
         ),
         Verdict::Inconclusive => (
@@ -320,9 +331,11 @@ fn judge<'a>(
             match plan.budget.nothing {
                 OnNothing::Fail => Reason::RoundFailed {
                     evidence: round.evidence.clone(),
+                    more: 0,
                 },
                 OnNothing::Hold => Reason::RoundInconclusive {
                     evidence: round.evidence.clone(),
+                    more: 0,
                 },
             },
         ),
@@ -384,6 +397,7 @@ fn exhausted(plan: &Plan, run: &Run) -> Option<Reason> {
         limit: String::from(limit),
         allowed,
         evidence: run.evidence.clone(),
+        more: 0,
     })
 }
 

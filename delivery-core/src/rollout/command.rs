@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::readiness::{Readiness, readiness};
 use super::{End, Idle, Observation, Outcome, Reason, Run, Side, Stage, State, enter, give_up, go_and_tell};
 use crate::plan::Plan;
+use crate::text;
 
 /// An order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,7 +16,7 @@ use crate::plan::Plan;
 pub struct Command {
     /// Its identity: a second command with the same id is the same command. The last 32 are remembered.
     pub id: String,
-    /// Who gives it, for the record.
+    /// Who gives it, for the record, which keeps [`NAME`](crate::text::NAME) characters of it.
     pub actor: String,
     /// What to do.
     pub order: Order,
@@ -56,14 +57,15 @@ impl fmt::Display for Order {
 pub(super) fn obey<'a>(plan: &Plan, state: &State, command: &Command, seen: &Observation) -> Outcome<'a> {
     let mut base = state.clone();
     base.remember(&command.id);
+    let actor = text::shortened(&command.actor, text::NAME);
     let reason = |ignored: Option<&str>| Reason::Commanded {
         order: alloc::format!("{}", command.order),
-        actor: command.actor.clone(),
+        actor: actor.clone(),
         ignored: ignored.map(String::from),
     };
     let ignored = |base: State, why: &str| go_and_tell(state, base, reason(Some(why)), seen);
     match (command.order, &state.stage) {
-        (Order::Pause, _) => base.paused = Some(command.actor.clone()),
+        (Order::Pause, _) => base.paused = Some(actor.clone()),
         (Order::Resume | Order::Approve, Stage::Rollout(run)) if run.waits_for_approval() => {
             base.paused = None;
             base = base.with(Run {

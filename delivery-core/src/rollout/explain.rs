@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::reason::worst;
 use super::{End, Idle, Outcome, Question, Reason, Retreat, Run, Side, Stage, State};
 use crate::plan::{Plan, Step};
 
@@ -92,7 +93,11 @@ fn run_lines(plan: &Plan, run: &Run, lines: &mut Vec<String>) {
         ));
     }
     if !run.evidence.is_empty() {
-        let said: Vec<String> = run.evidence.iter().map(|it| format!("{it}")).collect();
+        let (shown, left) = worst(&run.evidence);
+        let mut said: Vec<String> = shown.into_iter().map(|it| format!("{it}")).collect();
+        if left > 0 {
+            said.push(format!("and {left} more"));
+        }
         lines.push(format!("Last check: {}.", said.join("; ")));
     }
     let budget = plan.budget();

@@ -492,7 +492,7 @@ fn give_up<'a>(state: &State, revision: &Revision, why: Reason, end: End, seen: 
     let retreat = Retreat {
         revision: revision.clone(),
         traffic,
-        why: why.clone(),
+        why: why.clone().kept(),
         end,
         checks: state.checks(),
     };

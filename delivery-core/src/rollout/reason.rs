@@ -85,26 +85,41 @@ pub enum Reason {
     RoundPassed {
         /// What each metric said.
         evidence: Vec<Evidence>,
+        /// How many metrics more said something that is left out.
+        #[serde(default, skip_serializing_if = "is_none")]
+        more: usize,
     },
     /// A round was bad.
     RoundFailed {
         /// What each metric said.
         evidence: Vec<Evidence>,
+        /// How many metrics more said something that is left out.
+        #[serde(default, skip_serializing_if = "is_none")]
+        more: usize,
     },
     /// A round had nothing to judge.
     RoundInconclusive {
         /// What each metric said.
         evidence: Vec<Evidence>,
+        /// How many metrics more said something that is left out.
+        #[serde(default, skip_serializing_if = "is_none")]
+        more: usize,
     },
     /// A round was suspicious: the weight is held.
     RoundSuspect {
         /// What each metric said.
         evidence: Vec<Evidence>,
+        /// How many metrics more said something that is left out.
+        #[serde(default, skip_serializing_if = "is_none")]
+        more: usize,
     },
     /// Sequential judges looked between two rounds, and do not convict.
     Looked {
         /// What each of their metrics said.
         evidence: Vec<Evidence>,
+        /// How many metrics more said something that is left out.
+        #[serde(default, skip_serializing_if = "is_none")]
+        more: usize,
     },
     /// The gates of kind `rollback` were asked while the run waits, and none of them wants one.
     NoRollbackAsked,
@@ -114,6 +129,9 @@ pub enum Reason {
     Confirmed {
         /// What each metric said.
         evidence: Vec<Evidence>,
+        /// How many metrics more said something that is left out.
+        #[serde(default, skip_serializing_if = "is_none")]
+        more: usize,
     },
     /// There is enough evidence that the revision is bad.
     Convicted {
@@ -121,6 +139,9 @@ pub enum Reason {
         metric: String,
         /// What each metric said.
         evidence: Vec<Evidence>,
+        /// How many metrics more said something that is left out.
+        #[serde(default, skip_serializing_if = "is_none")]
+        more: usize,
     },
     /// A gate approved.
     Approved {
@@ -155,6 +176,9 @@ pub enum Reason {
         allowed: u32,
         /// What the round that exhausted it said.
         evidence: Vec<Evidence>,
+        /// How many metrics more said something that is left out.
+        #[serde(default, skip_serializing_if = "is_none")]
+        more: usize,
     },
     /// A gate of kind `rollback` asked for a rollback.
     RollbackAsked {
@@ -190,12 +214,12 @@ pub enum Reason {
 impl Reason {
     /// What the metrics said, where the reason is about a round.
     pub fn evidence(&self) -> &[Evidence] {
-        if let Self::RoundPassed { evidence }
-        | Self::RoundFailed { evidence }
-        | Self::RoundInconclusive { evidence }
-        | Self::RoundSuspect { evidence }
-        | Self::Looked { evidence }
-        | Self::Confirmed { evidence }
+        if let Self::RoundPassed { evidence, .. }
+        | Self::RoundFailed { evidence, .. }
+        | Self::RoundInconclusive { evidence, .. }
+        | Self::RoundSuspect { evidence, .. }
+        | Self::Looked { evidence, .. }
+        | Self::Confirmed { evidence, .. }
         | Self::Convicted { evidence, .. }
         | Self::BudgetExhausted { evidence, .. } = self
         {
@@ -203,6 +227,27 @@ impl Reason {
         } else {
             &[]
         }
+    }
+
+    /// The most metrics whose evidence is kept in a state as a reason. The worst are; how many more there were is kept too.
+    pub const METRICS: usize = 8;
+
+    /// The reason as it is kept in a state.
+    pub(super) fn kept(mut self) -> Self {
+        if let Self::RoundPassed { evidence, more }
+        | Self::RoundFailed { evidence, more }
+        | Self::RoundInconclusive { evidence, more }
+        | Self::RoundSuspect { evidence, more }
+        | Self::Looked { evidence, more }
+        | Self::Confirmed { evidence, more }
+        | Self::Convicted { evidence, more, .. }
+        | Self::BudgetExhausted { evidence, more, .. } = &mut self
+            && let (shown, left @ 1..) = worst(evidence)
+        {
+            *evidence = shown.into_iter().cloned().collect();
+            *more = more.saturating_add(left);
+        }
+        self
     }
 }
 
@@ -226,15 +271,23 @@ impl fmt::Display for Reason {
             Self::Drifted => f.write_str("the routing was changed by somebody else"),
             Self::Withheld => f.write_str("the canary serves nothing: its traffic waits at the primary"),
             Self::StepDone => f.write_str("the pause is over"),
-            Self::RoundPassed { evidence } => listed(f, "checks passed", evidence),
-            Self::RoundFailed { evidence } => listed(f, "checks failed", evidence),
-            Self::RoundInconclusive { evidence } => listed(f, "nothing to judge", evidence),
-            Self::RoundSuspect { evidence } => listed(f, "suspicious, the weight is held", evidence),
-            Self::Looked { evidence } => listed(f, "looked", evidence),
-            Self::Confirmed { evidence } => listed(f, "good beyond doubt, promoted early", evidence),
-            Self::Convicted { metric, evidence } => {
+            Self::RoundPassed { evidence, more } => listed(f, "checks passed", evidence, *more),
+            Self::RoundFailed { evidence, more } => listed(f, "checks failed", evidence, *more),
+            Self::RoundInconclusive { evidence, more } => listed(f, "nothing to judge", evidence, *more),
+            Self::RoundSuspect { evidence, more } => {
+                listed(f, "suspicious, the weight is held", evidence, *more)
+            }
+            Self::Looked { evidence, more } => listed(f, "looked", evidence, *more),
+            Self::Confirmed { evidence, more } => {
+                listed(f, "good beyond doubt, promoted early", evidence, *more)
+            }
+            Self::Convicted {
+                metric,
+                evidence,
+                more,
+            } => {
                 write!(f, "convicted by {metric}")?;
-                listed(f, "", evidence)
+                listed(f, "", evidence, *more)
             }
             Self::Approved { kind, gate } => write!(f, "{kind} {gate} approved"),
             Self::Denied { kind, gate, said } if said.is_empty() => write!(f, "{kind} {gate} denied"),
@@ -247,13 +300,10 @@ impl fmt::Display for Reason {
                 limit,
                 allowed,
                 evidence,
+                more,
             } => {
                 write!(f, "{limit} {allowed} reached")?;
-                if evidence.is_empty() {
-                    Ok(())
-                } else {
-                    listed(f, "", evidence)
-                }
+                listed(f, "", evidence, *more)
             }
             Self::NoRollbackAsked => f.write_str("no gate asks for a rollback"),
             Self::ClockSetBack => f.write_str("the clock was set back"),
@@ -280,13 +330,34 @@ impl fmt::Display for Reason {
     }
 }
 
-fn listed(f: &mut fmt::Formatter<'_>, what: &str, evidence: &[Evidence]) -> fmt::Result {
+/// What was said, and of more than [`Reason::METRICS`] metrics the worst of it.
+fn listed(f: &mut fmt::Formatter<'_>, what: &str, evidence: &[Evidence], more: usize) -> fmt::Result {
     f.write_str(what)?;
-    for (at, evidence) in evidence.iter().enumerate() {
+    let (shown, left) = worst(evidence);
+    for (at, evidence) in shown.into_iter().enumerate() {
         f.write_str(if at == 0 { ": " } else { "; " })?;
         write!(f, "{evidence}")?;
     }
-    Ok(())
+    match left.saturating_add(more) {
+        0 => Ok(()),
+        more => write!(f, "; and {more} more"),
+    }
+}
+
+/// The evidence that is shown, and how much more there is. Where not all of it is shown, the worst comes first.
+pub(super) fn worst(evidence: &[Evidence]) -> (Vec<&Evidence>, usize) {
+    let mut shown: Vec<&Evidence> = evidence.iter().collect();
+    let left = shown.len().saturating_sub(Reason::METRICS);
+    if left > 0 {
+        shown.sort_by_key(|it| core::cmp::Reverse(it.verdict));
+        shown.truncate(Reason::METRICS);
+    }
+    (shown, left)
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+const fn is_none(more: &usize) -> bool {
+    *more == 0
 }
 
 /// How urgent a notice is.

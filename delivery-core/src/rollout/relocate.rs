@@ -3,7 +3,11 @@
 //! Nothing moves by this itself. Weights, counts and what was approved are kept; only a strategy in which the present
 //! routing has no place at all makes the run begin again.
 
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+
 use super::{End, Observation, Outcome, Reason, Run, Stage, State, give_up, go};
+use crate::analysis::{Judge, Memory, Metric};
 use crate::plan::{Plan, Step};
 use crate::port::Traffic;
 
@@ -21,6 +25,7 @@ pub(super) fn relocate<'a>(plan: &Plan, state: &State, run: &Run, seen: &Observa
         at,
         step,
         iterations,
+        memory: remembered(plan, run),
         ..run.clone()
     };
     go(
@@ -32,6 +37,20 @@ pub(super) fn relocate<'a>(plan: &Plan, state: &State, run: &Run, seen: &Observa
         Reason::PlanChanged,
         seen,
     )
+}
+
+/// What the judges of the plan remember; what others did is forgotten.
+fn remembered(plan: &Plan, run: &Run) -> BTreeMap<String, Memory> {
+    let memory = |metric: &Metric| {
+        let (name, memory) = run.memory.get_key_value(&metric.name)?;
+        let fits = match memory {
+            Memory::Account(_) => metric.judge.is_sequential(),
+            Memory::Series(_) => matches!(metric.judge, Judge::MannWhitney(_)),
+            Memory::Numbers(_) => true,
+        };
+        fits.then(|| (name.clone(), memory.clone()))
+    };
+    plan.metrics.iter().filter_map(memory).collect()
 }
 
 /// Where the run stands in the plan: the index, and what it is doing there.

@@ -3,9 +3,10 @@
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
+use core::{fmt, mem};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::passing::Passing;
 use super::reason::{Notice, Reason, Severity, Side};
@@ -241,7 +242,8 @@ pub struct Status {
 }
 
 impl State {
-    /// The notices that wait at most; the oldest is given up for the next.
+    /// The notices that wait at most. For the next one the oldest of its kind is given up, or else the oldest of those that
+    /// matter least; [`State::dropped`] counts them.
     pub const OUTBOX: usize = 32;
     /// The commands that are remembered.
     pub const COMMANDS: usize = 32;
@@ -371,20 +373,21 @@ impl State {
 
     /// Whether a command was carried out already.
     pub fn knows(&self, command: &str) -> bool {
-        self.commands.iter().any(|it| it == command)
+        // An earlier version kept long ids as they are.
+        let kept = id(command);
+        self.commands.iter().any(|it| *it == kept || it == command)
     }
 
     pub(super) fn remember(&mut self, command: &str) {
         if self.commands.len() >= Self::COMMANDS {
             self.commands.remove(0);
         }
-        self.commands.push(String::from(command));
+        self.commands.push(id(command));
     }
 
     pub(super) fn notify(&mut self, at: Timestamp, reason: &Reason) {
         if self.outbox.len() >= Self::OUTBOX {
-            self.outbox.remove(0);
-            self.dropped = self.dropped.saturating_add(1);
+            self.make_room(reason);
         }
         self.outbox.push(Notice {
             id: self.sequence,
@@ -393,9 +396,38 @@ impl State {
             phase: self.phase(),
             weight: self.traffic().weight(),
             severity: severity(reason),
-            reason: reason.clone(),
+            reason: reason.clone().kept(),
         });
     }
+
+    /// Gives a notice up: the oldest of the same kind, so that news of one kind do not push out the rest. Without one, the
+    /// oldest of those that matter least.
+    fn make_room(&mut self, reason: &Reason) {
+        let kind = mem::discriminant(reason);
+        let same = self
+            .outbox
+            .iter()
+            .position(|it| mem::discriminant(&it.reason) == kind);
+        let least = self.outbox.iter().enumerate().min_by_key(|(_, it)| it.severity);
+        if let Some(at) = same.or(least.map(|(at, _)| at)) {
+            self.outbox.remove(at);
+            self.dropped = self.dropped.saturating_add(1);
+        }
+    }
+}
+
+/// A command's id as it is remembered: a long one by its hash.
+fn id(command: &str) -> String {
+    const LONGEST: usize = 128;
+    if command.len() <= LONGEST {
+        return String::from(command);
+    }
+    let mut id = String::from("sha256:");
+    for byte in Sha256::digest(command) {
+        // Writing to a string does not fail.
+        let _ = fmt::Write::write_fmt(&mut id, format_args!("{byte:02x}"));
+    }
+    id
 }
 
 impl Run {

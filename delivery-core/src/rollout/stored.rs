@@ -2,12 +2,40 @@
 //!
 //! A JSON object `{"format": "delivery.rollout.state", "version": 1, "state": {…}}`. Times are milliseconds since the
 //! epoch, durations Go's text, weights percent. Golden files beside the tests hold one state of each kind.
+//!
+//! # How large it can be
+//! At most 1 MiB, and 5 KiB for each metric of the plan, and 24 KiB more for each that is judged by `mannWhitney`: that is
+//! [`Plan::largest_state`](crate::Plan::largest_state), and holds whatever the world says, and however long nobody takes a
+//! notice. Usually it is some KiB. It follows from what is kept of everything that comes from outside:
+//!
+//! | kept | at most |
+//! |---|---|
+//! | what a metric said in the last round, errors of its source too | [`SAID`](crate::text::SAID) characters per metric |
+//! | what the last round said, as a reason, and in a notice that waits | the worst [`Reason::METRICS`](super::Reason::METRICS) metrics, and how many more there are |
+//! | what a gate answered, and why it could not be asked | [`ANSWER`](crate::text::ANSWER) characters |
+//! | names of metrics and gates (a plan with longer ones is refused), who gave a command | [`NAME`](crate::text::NAME) characters |
+//! | ids of commands | the last [`State::COMMANDS`], of 128 bytes each; a longer one is kept as its hash |
+//! | revisions | 128 bytes each |
+//! | notices that wait | [`State::OUTBOX`], and how many were given up |
+//! | points of `mannWhitney` | the last [`Series::POINTS`](crate::analysis::Series::POINTS) a side |
+//!
+//! Texts are cut between two characters, and are fit to be seen by people: see [`text`].
 
 use alloc::string::{String, ToString};
 
 use serde::{Deserialize, Serialize};
 
 use super::State;
+use crate::text;
+
+/// The most bytes that [`encode`] makes of a state, for so many metrics, and so many judged by `mannWhitney` among them.
+pub(crate) const fn largest(metrics: usize, series: usize) -> usize {
+    const REST: usize = 1 << 20;
+    const METRIC: usize = 5 << 10;
+    const SERIES: usize = 24 << 10;
+    REST.saturating_add(metrics.saturating_mul(METRIC))
+        .saturating_add(series.saturating_mul(SERIES))
+}
 
 const FORMAT: &str = "delivery.rollout.state";
 /// The version that is written.
@@ -78,14 +106,18 @@ pub fn encode(state: &State) -> Result<String, serde_json::Error> {
 ///
 /// # Errors
 /// [`NoState`], with what is wrong and where.
-pub fn decode(text: &str) -> Result<State, NoState> {
-    let head = match serde_json::from_str::<Head>(text) {
+pub fn decode(document: &str) -> Result<State, NoState> {
+    let head = match serde_json::from_str::<Head>(document) {
         Ok(head) => head,
         // JSON, but no object: it says nothing of itself.
         Err(other) if other.is_data() => Head::default(),
-        Err(broken) => return Err(NoState::Json(broken)),
+        Err(broken) => return Err(NoState::Json(shown(broken))),
     };
-    let said = |value: Option<serde_json::Value>| value.map_or(String::from("missing"), |it| it.to_string());
+    let said = |value: Option<serde_json::Value>| {
+        value.map_or(String::from("missing"), |it| {
+            text::shortened(&it.to_string(), SHOWN)
+        })
+    };
     if head.format.as_ref().and_then(serde_json::Value::as_str) != Some(FORMAT) {
         return Err(NoState::Foreign {
             found: said(head.format),
@@ -100,6 +132,21 @@ pub fn decode(text: &str) -> Result<State, NoState> {
             });
         }
     }
-    let body: Body = serde_json::from_str(text).map_err(NoState::Damaged)?;
+    let body: Body = serde_json::from_str(document).map_err(|it| NoState::Damaged(shown(it)))?;
     Ok(body.state)
+}
+
+/// How much is shown of what a text says of itself.
+const SHOWN: usize = 80;
+
+/// An error that people may see: it quotes what stands in the text, whatever that is.
+fn shown(error: serde_json::Error) -> serde_json::Error {
+    let said = error.to_string();
+    if said.len() <= text::SAID && text::hidden(&said).is_none() {
+        return error;
+    }
+    let (line, column) = (error.line(), error.column());
+    let said = said.split(" at line ").next().unwrap_or_default();
+    let said = text::shortened(said, text::SAID);
+    serde::de::Error::custom(format_args!("{said} at line {line} column {column}"))
 }

@@ -103,6 +103,7 @@ impl Row {
             (Some(Stage::Rollout(old)), Stage::Rollout(new)) if old.rounds < new.rounds => {
                 Some(Reason::RoundPassed {
                     evidence: new.evidence.clone(),
+                    more: 0,
                 })
             }
             _ => None,

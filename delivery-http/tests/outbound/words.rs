@@ -64,6 +64,7 @@ pub(crate) fn failed(id: u64) -> Notice {
             limit,
             allowed,
             evidence,
+            more: 0,
         },
     )
 }

@@ -73,7 +73,8 @@ pub struct FileStore {
 }
 
 impl FileStore {
-    /// The most bytes that a file may have. A longer one is not read, because it is something else, and not written.
+    /// The most bytes that a file may have. A longer one is not read, because it is something else, and not written. States
+    /// of plans with 10 000 metrics have room: see [`Plan::largest_state`](crate::Plan::largest_state).
     pub const LARGEST: u64 = 64 << 20;
 
     /// The store in the file at this path, which need not exist; its directory must.

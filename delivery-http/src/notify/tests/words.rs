@@ -102,6 +102,7 @@ pub(super) fn failed() -> Notice {
             limit,
             allowed: 5,
             evidence,
+            more: 0,
         },
     )
 }
