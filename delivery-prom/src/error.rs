@@ -199,27 +199,7 @@ fn said(message: &str) -> String {
     }
 }
 
-/// A text in one line of at most `most` characters, without anything that a terminal would obey.
-pub(crate) fn shortened(text: &str, most: usize) -> String {
-    let mut line = String::new();
-    for (at, word) in text.split_whitespace().enumerate() {
-        if at > 0 {
-            line.push(' ');
-        }
-        line.extend(word.chars().filter(|it| !it.is_control()).take(most + 1));
-        if line.len() > most * 4 {
-            break;
-        }
-    }
-    match line.char_indices().nth(most) {
-        Some((end, _)) => {
-            line.truncate(end);
-            line.push('…');
-            line
-        }
-        None => line,
-    }
-}
+pub(crate) use delivery_core::text::shortened;
 
 /// How much of a query is shown.
 pub(crate) const SHOWN: usize = 160;
@@ -237,7 +217,7 @@ mod tests {
             ("0123456789", 10, "0123456789"),
             ("01234567890", 10, "0123456789…"),
             ("äöüäöü", 3, "äöü…"),
-            ("a\u{1b}[31mred", 20, "a[31mred"),
+            ("a\u{1b}[31mred\u{202e}", 20, "a [31mred"),
         ] {
             assert_eq!(shortened(text, most), line);
         }

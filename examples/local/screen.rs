@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use delivery_core::host::SystemClock;
 use delivery_core::port::Clock;
 use delivery_core::rollout::Notice;
-use delivery_core::{Revision, Timestamp};
+use delivery_core::{Revision, Timestamp, text};
 
 /// What is released.
 pub(crate) const NAME: &str = "my-service";
@@ -22,7 +22,7 @@ pub(crate) fn head() {
 pub(crate) fn row(notice: &Notice) {
     let (phase, weight) = (notice.phase.to_string(), notice.weight.as_percent());
     // A row is a line, whatever somebody wrote into a command or a gate.
-    let reason = notice.reason.to_string().replace(char::is_control, " ");
+    let reason: String = text::line(&notice.reason.to_string()).collect();
     line(&format!(
         "{NAME:<10}  {phase:<12}  {weight:>6}  {:<20}  {reason}",
         seconds(notice.at)
@@ -30,7 +30,8 @@ pub(crate) fn row(notice: &Notice) {
 }
 
 /// Something that happened beside the rollout.
-pub(crate) fn remark(text: &str) {
+pub(crate) fn remark(said: &str) {
+    let text: String = text::line(said).collect();
     line(&format!("{:<10}  - {text}", ""));
 }
 

@@ -8,6 +8,8 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
+use delivery_core::text;
+
 use super::Endpoint;
 use crate::error::Error;
 
@@ -233,17 +235,14 @@ const SHORT: usize = 256;
 /// The beginning of a body in one line, without these secrets.
 pub(super) fn shortened(body: &[u8], cut: bool, secrets: &[SecretString]) -> String {
     let text = String::from_utf8_lossy(body);
-    let words: Vec<&str> = text
-        .split(|it: char| it.is_whitespace() || it.is_control())
-        .filter(|it| !it.is_empty())
-        .collect();
-    // Before it is cut: no part of a secret may be left over either.
-    let line = blotted(words.join(" "), secrets);
-    match line.char_indices().nth(SHORT) {
-        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
-        None if cut => format!("{line}…"),
-        None => line,
+    // As it is written and as it is seen, and before it is cut: no part of a secret may be left over either.
+    let text = blotted(text.into_owned(), secrets);
+    let line = blotted(text::line(&text).collect(), secrets);
+    let mut shown = text::shortened(&line, SHORT);
+    if cut && !shown.ends_with('…') {
+        shown.push('…');
     }
+    shown
 }
 
 /// The same text without these secrets.
@@ -264,6 +263,10 @@ mod tests {
     fn a_body_is_shown_in_one_short_line() {
         assert_eq!(shortened(b" not\r\n now\0 ", false, &[]), "not now");
         assert_eq!(shortened(b"", false, &[]), "");
+        assert_eq!(
+            shortened("\u{202e}n\u{200b}o\u{1b}[m".as_bytes(), false, &[]),
+            "no [m"
+        );
         assert_eq!(shortened(b"\xff!", false, &[]), "\u{fffd}!");
         assert_eq!(shortened("ä".repeat(256).as_bytes(), false, &[]), "ä".repeat(256));
         assert_eq!(
@@ -283,6 +286,13 @@ mod tests {
                 "{before}"
             );
         }
+        // Nor is one that looks different when it is seen, or is only seen when what hides it is gone.
+        let secrets = [
+            SecretString::from("s3\u{200d}cret"),
+            SecretString::from("hidden-one"),
+        ];
+        let body = "s3\u{200d}cret hid\u{200b}den-one";
+        assert_eq!(shortened(body.as_bytes(), false, &secrets), "[secret] [secret]");
     }
 
     #[test]

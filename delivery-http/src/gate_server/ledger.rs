@@ -107,7 +107,7 @@ const ALL_REMEMBERED: usize = 10_000;
 /// Why a change is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Conflict {
-    #[error("there was another command with the id {0}")]
+    #[error("there was another command with the id {0:?}")]
     IdTaken(String),
     #[error("{WAITING} commands wait for this rollout: does a controller read them?")]
     TooMany,
@@ -115,7 +115,7 @@ pub(super) enum Conflict {
     TooManyTogether,
     #[error("{OPEN} gates are open: close those that are not needed any more")]
     TooManyGates,
-    #[error("no command with the id {0} waits for this rollout")]
+    #[error("no command with the id {0:?} waits for this rollout")]
     NotWaiting(String),
 }
 

@@ -46,12 +46,13 @@ pub(super) const MARKUP: Form = |it| match it {
     it => SLACK(it),
 };
 
-/// The text in one line of at most `limit` characters, each written as the format wants it. What is left out is marked
+/// The text in one line as people may see it ([`delivery_core::text`]), of at most `limit` characters, each written as the
+/// format wants it. What is left out is marked
 /// with `…`.
 pub(crate) fn fitted(text: &str, limit: usize, form: Form) -> String {
     let mut fitted = String::new();
     let (mut used, mut room) = (0_usize, 0);
-    for it in one_line(text) {
+    for it in delivery_core::text::line(text) {
         let before = fitted.len();
         match form(it) {
             Some(written) => fitted.push_str(written),
@@ -70,23 +71,6 @@ pub(crate) fn fitted(text: &str, limit: usize, form: Form) -> String {
         }
     }
     fitted
-}
-
-/// Without line breaks and control characters, each run of which becomes a space, and without the marks that turn the
-/// direction of a text.
-fn one_line(text: &str) -> impl Iterator<Item = char> {
-    let mut gap = false;
-    text.trim().chars().filter_map(move |it| {
-        let turns = matches!(it, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        let breaks = it.is_control() || matches!(it, '\u{2028}' | '\u{2029}');
-        let repeats = breaks && gap;
-        gap = if turns { gap } else { breaks };
-        match (turns || repeats, breaks) {
-            (true, _) => None,
-            (false, true) => Some(' '),
-            (false, false) => Some(it),
-        }
-    })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::NoReply;
+use crate::error::shortened;
 
 /// What stands under `data`, and why it is not whole, if it is not.
 pub(crate) fn data<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<(T, Option<String>), NoReply> {
@@ -62,11 +63,11 @@ pub(super) fn envelope<'a, S: DeserializeSeed<'a> + Copy>(
             infos,
         }),
         Some("error") => Err(NoReply::Failed {
-            kind: kind.unwrap_or_else(|| "error".into()),
-            message: message.unwrap_or_default(),
+            kind: shortened(kind.as_deref().unwrap_or("error"), 40),
+            message: shortened(&message.unwrap_or_default(), delivery_core::text::SAID),
         }),
         Some(other) => Err(NoReply::Unreadable(de::Error::unknown_variant(
-            &crate::error::shortened(other, 40),
+            &shortened(other, 40),
             &["success", "error"],
         ))),
         None => Err(missing("status")),

@@ -281,6 +281,7 @@ impl MetricSource for Metrics {
         match self.measure_with_queries(ask).await {
             Ok(measured) => {
                 for warning in &measured.warnings {
+                    let warning = shortened(warning, SHOWN);
                     tracing::warn!(metric, warning, "the server says that something is wrong");
                 }
                 Ok(measured.sample)
