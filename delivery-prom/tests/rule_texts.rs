@@ -229,6 +229,11 @@ const RIGHT: &[&str] = &[
     "{{ $externalLabels.a | toUpper }}{{ .ExternalURL | toUpper }}",
     "{{ print $value 1 \"a\" nil }}{{ println }}{{ html \"<\" | toUpper }}{{ urlquery $labels.job | toUpper }}",
     "{{ $x := $value }}{{ $x | humanize }}{{ $x = $labels.job }}{{ $x }}",
+    "{{ $n := query \"count(up)\" | first | value }}{{ $n }} monitors: {{- range query \"up == 0\" }}  - {{ .Labels.pod }} on \
+     {{ .Labels.host }}{{- end }}",
+    "{{ with printf \"up{job='%s'}\" .Labels.job | query }}{{ . | first | label \"job\" | toUpper }}{{ end }}",
+    "{{ with printf `up{job=\"%s\"}` $labels.job | query }}{{ . | first | value | printf \"%.2f\" }}{{ end }}",
+    "{{ range query \"up\" }}{{ . | value | printf \"%.2f\" }}{{ . | label \"job\" }}{{ end }}",
     "{{ parseDuration \"5m\" | humanizeDuration }}{{ stripPort $labels.job | stripDomain }}{{ not $value }}",
 ];
 
@@ -351,6 +356,7 @@ fn what_prints_an_error_is_a_finding_and_what_does_not_is_none() {
     // Younger than what Debian ships.
     for text in [
         "{{ toDuration 90 }}",
+        "{{ $value.Count }}{{ .Value.Sum }}{{ range query \"up\" }}{{ .Value.Count }}{{ end }}",
         "{{ now | humanizeTimestamp }}",
         "{{ urlQueryEscape $labels.job }}",
         "{{ with 0 }}{{ else with 1 }}{{ . }}{{ end }}",

@@ -1,5 +1,6 @@
 //! The lints of alerting rules.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use delivery_core::time::PromDuration;
@@ -21,9 +22,10 @@ pub(super) fn check(rules: &Rules, pace: &Pace) -> Vec<Finding> {
     let mut found = rules.refused.clone();
     for rule in &rules.alerts {
         let kept = rule.expr.as_ref().map(|it| records.kept(it));
+        let own: BTreeSet<&str> = rule.labels.iter().map(|it| it.name.as_str()).collect();
         let texts = rule.annotations.iter().map(|it| ("annotation", it));
         let texts = texts.chain(rule.labels.iter().map(|it| ("label", it)));
-        found.extend(texts.flat_map(|(kind, text)| printed(rule, kind, text, kept.as_ref())));
+        found.extend(texts.flat_map(|(kind, text)| printed(rule, kind, text, kept.as_ref(), &own)));
         let Some(expr) = &rule.expr else {
             continue;
         };
@@ -38,7 +40,14 @@ pub(super) fn check(rules: &Rules, pace: &Pace) -> Vec<Finding> {
 }
 
 /// What a label or an annotation prints that nobody wants to read.
-fn printed(rule: &Alerting, kind: &str, text: &Text, kept: Option<&Kept>) -> Vec<Finding> {
+/// `own` are the labels of the rule itself.
+fn printed(
+    rule: &Alerting,
+    kind: &str,
+    text: &Text,
+    kept: Option<&Kept>,
+    own: &BTreeSet<&str>,
+) -> Vec<Finding> {
     let tree = match gotext::parse(&text.source, &VARIABLES, &functions::exists) {
         Ok(tree) => tree,
         Err(refused) => return vec![unread(rule, kind, text, &refused)],
@@ -59,7 +68,10 @@ fn printed(rule: &Alerting, kind: &str, text: &Text, kept: Option<&Kept>) -> Vec
     let mut found: Vec<Finding> = errors.collect();
     if let Some(kept) = kept {
         let dropped = printed.labels.iter().filter(|it| !kept.has(it));
-        found.extend(dropped.map(|it| dropped_label(rule, kind, text, it, kept)));
+        found.extend(dropped.map(|it| {
+            let own = own.contains(it.as_str()) || it == "alertname";
+            dropped_label(rule, kind, text, it, kept, own)
+        }));
     }
     if printed.decimals
         && let Some(function) = rule.expr.as_ref().and_then(extrapolated_count)
@@ -104,8 +116,7 @@ fn unread(rule: &Alerting, kind: &str, text: &Text, refused: &Refused) -> Findin
     finding(rule, text.line, Lint::BrokenText, wrong, right)
 }
 
-fn dropped_label(rule: &Alerting, kind: &str, text: &Text, label: &str, kept: &Kept) -> Finding {
-    let own = rule.labels.iter().any(|it| it.name == label) || label == "alertname";
+fn dropped_label(rule: &Alerting, kind: &str, text: &Text, label: &str, kept: &Kept, own: bool) -> Finding {
     let (wrong, right) = if own {
         (
             format!(

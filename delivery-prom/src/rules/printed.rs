@@ -3,7 +3,7 @@
 //!
 //! Everything has a [`Shape`], as Go's values have a type. What is not certain is [`Shape::Unknown`], and nothing is said of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::functions::{self, Takes};
 use super::gotext::{Branch, Command, Node, Number, Operand, Pipe, Term, Tree};
@@ -85,22 +85,23 @@ pub(super) fn printed(tree: &Tree) -> Printed {
     for nodes in tree.defined.values().chain([&tree.body]) {
         assigned_in(nodes, &mut assigned);
     }
-    let mut reader = Reader {
-        tree,
-        assigned,
-        called: BTreeSet::new(),
-        variables: Vec::new(),
-        found: Printed::default(),
-    };
-    reader.variables = [
+    let mut variables = Variables::default();
+    for (name, shape) in [
         ("$", Shape::Alert),
         ("$labels", Shape::Labels),
         ("$externalLabels", Shape::Map),
         ("$externalURL", Shape::Text),
         ("$value", Shape::Value),
-    ]
-    .map(|(name, shape)| (name.to_owned(), shape))
-    .into();
+    ] {
+        variables.declare(name, shape);
+    }
+    let mut reader = Reader {
+        tree,
+        assigned,
+        called: BTreeSet::new(),
+        variables,
+        found: Printed::default(),
+    };
     reader.nodes(&tree.body, Shape::Alert);
     reader.found
 }
@@ -130,8 +131,44 @@ struct Reader<'a> {
     assigned: BTreeSet<String>,
     /// Templates that were looked at, each with the dot that it was given.
     called: BTreeSet<(&'a str, Shape)>,
-    variables: Vec<(String, Shape)>,
+    variables: Variables<'a>,
     found: Printed,
+}
+
+/// Variables in the order in which they were declared, found by their names.
+#[derive(Default)]
+struct Variables<'a> {
+    order: Vec<&'a str>,
+    shapes: BTreeMap<&'a str, Vec<Shape>>,
+}
+
+impl<'a> Variables<'a> {
+    fn declare(&mut self, name: &'a str, shape: Shape) {
+        self.order.push(name);
+        self.shapes.entry(name).or_default().push(shape);
+    }
+
+    fn get(&self, name: &str) -> Option<Shape> {
+        self.shapes.get(name)?.last().copied()
+    }
+
+    /// Changes the one that was declared last under this name.
+    fn set(&mut self, name: &str, shape: Shape) {
+        if let Some(last) = self.shapes.get_mut(name).and_then(|it| it.last_mut()) {
+            *last = shape;
+        }
+    }
+
+    /// Forgets all but the first ones.
+    fn truncate(&mut self, count: usize) {
+        for name in self.order.split_off(count.min(self.order.len())) {
+            _ = self.shapes.get_mut(name).and_then(Vec::pop);
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.order.len()
+    }
 }
 
 impl<'a> Reader<'a> {
@@ -197,11 +234,12 @@ impl<'a> Reader<'a> {
             self.error(command.first.at, why);
         }
         if !pipe.assigns {
-            let count = self.variables.len();
-            let declared = self.variables.get_mut(count.saturating_sub(pipe.takes.len())..);
-            match declared {
-                Some([one]) => one.1 = element,
-                Some([first, second]) => (first.1, second.1) = (key, element),
+            match &pipe.takes[..] {
+                [one] => self.variables.set(one, element),
+                [first, second] => {
+                    self.variables.set(first, key);
+                    self.variables.set(second, element);
+                }
                 _ => {}
             }
         }
@@ -219,7 +257,8 @@ impl<'a> Reader<'a> {
         if !self.called.insert((name, given)) {
             return;
         }
-        let outer = std::mem::replace(&mut self.variables, vec![(String::from("$"), given)]);
+        let outer = std::mem::take(&mut self.variables);
+        self.variables.declare("$", given);
         self.nodes(body, given);
         self.variables = outer;
     }
@@ -232,8 +271,8 @@ impl<'a> Reader<'a> {
         let result = result.unwrap_or(Shape::Unknown);
         for name in &pipe.takes {
             if !pipe.assigns {
-                self.variables.push((name.clone(), result));
-            } else if !self.variables.iter().any(|it| it.0 == *name) {
+                self.variables.declare(name, result);
+            } else if self.variables.get(name).is_none() {
                 let at = pipe.commands.first().map_or(0, |it| it.first.at);
                 self.error(
                     at,
@@ -297,8 +336,7 @@ impl<'a> Reader<'a> {
         if self.assigned.contains(name) {
             return Shape::Unknown;
         }
-        let found = self.variables.iter().rev().find(|it| it.0 == name);
-        found.map_or(Shape::Unknown, |it| it.1)
+        self.variables.get(name).unwrap_or(Shape::Unknown)
     }
 
     fn field(&mut self, at: usize, of: Shape, name: &str) -> Shape {
@@ -309,6 +347,8 @@ impl<'a> Reader<'a> {
             (Shape::Alert, "ExternalLabels") | (Shape::Sample, "Labels") => return Shape::Map,
             (Shape::Alert, "ExternalURL") | (Shape::Map, _) => return Shape::Text,
             (Shape::Alert, "Value") => return Shape::Value,
+            // It may be a native histogram, which has fields.
+            (Shape::Value, _) if name.starts_with(char::is_uppercase) => return Shape::Unknown,
             (Shape::Labels, _) => {
                 self.found.labels.insert(name.to_owned());
                 return Shape::Text;

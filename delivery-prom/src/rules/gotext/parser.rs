@@ -45,17 +45,37 @@ struct Parser<'a> {
 }
 
 /// What one template can see: a nested one sees nothing of those around it.
+#[derive(Default)]
 struct Scope {
-    variables: Vec<String>,
+    order: Vec<String>,
+    /// How many there are of each name.
+    known: BTreeMap<String, usize>,
     ranges: usize,
 }
 
 impl Scope {
     fn with(variables: &[&str]) -> Self {
-        let variables = ["$"].iter().chain(variables).map(|it| (*it).to_owned());
-        Self {
-            variables: variables.collect(),
-            ranges: 0,
+        let mut scope = Self::default();
+        for name in ["$"].iter().chain(variables) {
+            scope.declare(name);
+        }
+        scope
+    }
+
+    fn declare(&mut self, name: &str) {
+        self.order.push(name.to_owned());
+        *self.known.entry(name.to_owned()).or_default() += 1;
+    }
+
+    /// Forgets all but the first ones.
+    fn truncate(&mut self, count: usize) {
+        for name in self.order.split_off(count.min(self.order.len())) {
+            if let Some(left) = self.known.get_mut(&name) {
+                *left -= 1;
+                if *left == 0 {
+                    self.known.remove(&name);
+                }
+            }
         }
     }
 }
@@ -295,7 +315,7 @@ impl<'a> Parser<'a> {
     }
 
     fn control(&mut self, control: Control) -> Result<Branch, Refused> {
-        let variables = self.scope.variables.len();
+        let variables = self.scope.order.len();
         let is_range = control == Control::Range;
         let name = match control {
             Control::If => "`if`",
@@ -326,7 +346,7 @@ impl<'a> Parser<'a> {
                 }
             }
         }
-        self.scope.variables.truncate(variables);
+        self.scope.truncate(variables);
         Ok(Branch {
             pipe,
             body,
@@ -395,7 +415,7 @@ impl<'a> Parser<'a> {
 
     fn declare(&mut self, variable: &Token<'_>, pipe: &mut Pipe) {
         pipe.takes.push(variable.text.to_owned());
-        self.scope.variables.push(variable.text.to_owned());
+        self.scope.declare(variable.text);
     }
 
     /// Values up to the pipeline's end, or up to and with `|`.
@@ -469,7 +489,7 @@ impl<'a> Parser<'a> {
             }
             Kind::Keyword(Keyword::Nil) => Term::Nil,
             Kind::Variable => {
-                if !self.scope.variables.iter().any(|it| it == token.text) {
+                if !self.scope.known.contains_key(token.text) {
                     return Err(refused(token.at, self.undeclared(token.text)));
                 }
                 Term::Variable(token.text.to_owned())
@@ -504,9 +524,7 @@ impl<'a> Parser<'a> {
     }
 
     fn undeclared(&self, name: &str) -> String {
-        let mut known: Vec<_> = self.scope.variables.iter().map(|it| format!("`{it}`")).collect();
-        known.sort();
-        known.dedup();
+        let known: Vec<_> = self.scope.known.keys().map(|it| format!("`{it}`")).collect();
         format!(
             "variable `{name}` is not declared here (expected {})",
             known.join(", ")
