@@ -99,10 +99,16 @@ pub(super) fn printed(tree: &Tree) -> Printed {
         tree,
         assigned,
         called: BTreeSet::new(),
+        calls: Vec::new(),
         variables,
         found: Printed::default(),
     };
     reader.nodes(&tree.body, Shape::Alert);
+    while let Some((body, dot)) = reader.calls.pop() {
+        reader.variables = Variables::default();
+        reader.variables.declare("$", dot);
+        reader.nodes(body, dot);
+    }
     reader.found
 }
 
@@ -129,8 +135,10 @@ fn assigned_in(nodes: &[Node], found: &mut BTreeSet<String>) {
 struct Reader<'a> {
     tree: &'a Tree,
     assigned: BTreeSet<String>,
-    /// Templates that were looked at, each with the dot that it was given.
+    /// Templates that are called, each with the dot that it is given.
     called: BTreeSet<(&'a str, Shape)>,
+    /// Those of them that are still to be looked at: one after the other, since they may call each other without end.
+    calls: Vec<(&'a [Node], Shape)>,
     variables: Variables<'a>,
     found: Printed,
 }
@@ -254,13 +262,9 @@ impl<'a> Reader<'a> {
             );
             return;
         };
-        if !self.called.insert((name, given)) {
-            return;
+        if self.called.insert((name, given)) {
+            self.calls.push((body, given));
         }
-        let outer = std::mem::take(&mut self.variables);
-        self.variables.declare("$", given);
-        self.nodes(body, given);
-        self.variables = outer;
     }
 
     fn pipe(&mut self, pipe: &'a Pipe, dot: Shape) -> Shape {

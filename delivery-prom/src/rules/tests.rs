@@ -686,6 +686,24 @@ fn a_template_of_more_levels_than_we_read_is_said_to_be_unchecked() {
     );
 }
 
+#[test]
+fn templates_that_call_each_other_without_end_are_looked_at_once() {
+    let mut text = String::from("{{ template \"t0\" . }}");
+    for at in 0..20_000 {
+        let next = (at + 1) % 20_000;
+        write!(
+            text,
+            "{{{{ define \"t{at}\" }}}}{{{{ template \"t{next}\" . }}}}{{{{ template \"t{next}\" $ }}}}{{{{ end }}}}"
+        )
+        .unwrap();
+    }
+    text.push_str(
+        "{{ define \"t0\" }}{{ end }}{{ define \"u\" }}{{ .Labels.pod }}{{ end }}{{ template \"u\" . }}",
+    );
+    let rest = format!("annotations:\n  a: '{text}'");
+    assert_eq!(lints("sum by (job)(x)", &rest), [Lint::LabelDropped]);
+}
+
 // Many rules
 
 /// Alerts and records of one name, each of which reads the name itself and has labels of its own; records that form a
