@@ -1,8 +1,9 @@
 //! What is left when everything is over: a few lines for people, and JSON for programs.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use delivery_core::Weight;
@@ -98,6 +99,46 @@ impl From<&Notice> for Transition {
     }
 }
 
+/// A file beside the report, which becomes the report; removed if it does not.
+struct Draft {
+    draft: PathBuf,
+    report: PathBuf,
+}
+
+impl Draft {
+    /// The one of the report at this path. A pipe or a terminal has none: it is written to as it is.
+    fn of(path: &Path) -> Option<Self> {
+        if fs::metadata(path).is_ok_and(|it| !it.is_file()) {
+            return None;
+        }
+        // A link goes on leading to its report.
+        let report = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let mut name = report.file_name()?.to_owned();
+        name.push(format!(".{}.tmp", std::process::id()));
+        Some(Self {
+            draft: report.with_file_name(name),
+            report,
+        })
+    }
+
+    fn write(self, text: &str) -> io::Result<Self> {
+        let mut file = File::create(&self.draft)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        Ok(self)
+    }
+
+    fn publish(self) -> io::Result<()> {
+        fs::rename(&self.draft, &self.report)
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.draft);
+    }
+}
+
 impl Report {
     /// A report in which nothing has happened.
     pub(crate) fn new(outcome: Outcome) -> Self {
@@ -138,20 +179,29 @@ impl Report {
 
     /// Whether a report could be written here: better known before the rollout than after it.
     pub(crate) fn check(path: &Path) -> Result<(), Error> {
-        fs::write(path, "").map_err(|source| Error::Report {
+        let tried = match Draft::of(path) {
+            Some(draft) => draft.write("").map(drop),
+            None => fs::OpenOptions::new().write(true).open(path).map(drop),
+        };
+        tried.map_err(|source| Error::Report {
             path: path.to_owned(),
             source,
         })
     }
 
-    /// Writes it as JSON.
+    /// Writes it as JSON: whole or not at all, so that nobody takes a part of it, or the one of another run, for it.
     pub(crate) fn write(&self, path: &Path) -> Result<(), Error> {
         let failed = |source| Error::Report {
             path: path.to_owned(),
             source,
         };
         let text = serde_json::to_string_pretty(self).map_err(|it| failed(it.into()))?;
-        fs::write(path, text + "\n").map_err(failed)
+        let text = text + "\n";
+        match Draft::of(path) {
+            Some(draft) => draft.write(&text).and_then(Draft::publish),
+            None => fs::write(path, text),
+        }
+        .map_err(failed)
     }
 
     /// Shows it.

@@ -75,11 +75,23 @@ async fn release(options: &Options, tempo: Tempo) -> Result<(Report, Option<Erro
         Ok(Outcome::Error) | Err(_) => 1,
     };
     let (proxy, leftover) = (world.site.proxy.clone(), state.temporary.clone());
-    tokio::spawn(async move {
+    let reports = options.report.is_some();
+    let impatient = tokio::spawn(async move {
         signals.next().await;
-        quit(&proxy, leftover.as_deref(), status);
+        if reports {
+            screen::remark("interrupted: there is no report");
+        }
+        // Who has asked for a report and gets none must not take this for a success.
+        quit(
+            &proxy,
+            leftover.as_deref(),
+            if reports && status == 0 { 1 } else { status },
+        );
     });
-    Ok(world.stop(tempo, end).await)
+    let ended = world.stop(tempo, end).await;
+    // The report is written in no time: nobody has to interrupt that.
+    impatient.abort();
+    Ok(ended)
 }
 
 /// Ends at once. All other processes end by themselves when this one is gone.

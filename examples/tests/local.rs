@@ -294,6 +294,35 @@ fn a_second_ctrl_c_ends_at_once() {
     running.leaves_nothing();
 }
 
+/// Somebody who is impatient gets no report, and no success either.
+#[test]
+fn ctrl_c_after_the_end_leaves_no_half_report() {
+    let mut running = local(&["--interval", "700ms"]);
+    running.read_until("Succeeded");
+    signal("INT", running.child.id());
+    running.read_until("interrupted: there is no report");
+    let status = running.child.wait().unwrap();
+    assert_eq!(status.code(), Some(1));
+    running.leaves_nothing();
+    let left: Vec<_> = fs::read_dir(&running.folder.0)
+        .unwrap()
+        .map(|it| it.unwrap().file_name())
+        .collect();
+    assert_eq!(left, ["local"]);
+}
+
+/// The tests below find its processes wherever the build is.
+#[cfg(target_os = "linux")]
+#[test]
+fn processes_are_found_behind_a_link() {
+    let mut running = local(&["--interval", "1s"]);
+    running.read_until("Initialized");
+    let link = running.folder.0.join("link");
+    std::os::unix::fs::symlink(&running.folder.0, &link).unwrap();
+    running.program = link.join("local");
+    assert!(!running.processes("").is_empty());
+}
+
 #[test]
 fn nothing_outlives_a_supervisor_that_is_killed() {
     let mut running = local(&["--interval", "700ms"]);
@@ -511,10 +540,12 @@ impl Running {
         let Ok(entries) = fs::read_dir("/proc") else {
             return Vec::new();
         };
+        // The system tells where a program is, behind all links.
+        let program = fs::canonicalize(&self.program).unwrap_or_else(|_| self.program.clone());
         let matches = |path: &Path| {
             let line = fs::read(path.join("cmdline")).unwrap_or_default();
             let line = String::from_utf8_lossy(&line).replace('\0', " ");
-            fs::read_link(path.join("exe")).is_ok_and(|it| it == self.program) && line.contains(command)
+            fs::read_link(path.join("exe")).is_ok_and(|it| it == program) && line.contains(command)
         };
         let paths = entries
             .filter_map(|it| Some(it.ok()?.path()))
