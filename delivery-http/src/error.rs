@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use delivery_core::port::{Fault, PortError};
+use delivery_core::text::{SAID, shortened};
 
 /// Something that could not be done over HTTP.
 ///
@@ -296,7 +297,8 @@ impl Cause {
         while let Some(cause) = innermost.source() {
             innermost = cause;
         }
-        Self(innermost.to_string())
+        // It may quote an answer.
+        Self(shortened(&innermost.to_string(), SAID))
     }
 }
 

@@ -100,7 +100,7 @@ struct Written {
 /// A metric without a judge, or with several.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "metric `{metric}` has {found} (expected one of thresholdRange, threshold, baseline, compare, objective, mannWhitney)"
+    "metric {metric:?} has {found} (expected one of thresholdRange, threshold, baseline, compare, objective, mannWhitney)"
 )]
 struct OneJudge {
     metric: String,

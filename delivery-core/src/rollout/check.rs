@@ -359,6 +359,9 @@ fn passed(run: &Run, round: &Round, now: Timestamp) -> Run {
     }
 }
 
+/// What stands in place of a metric in the evidence of a canary that serves nothing.
+pub(super) const READINESS: &str = "readiness";
+
 /// A run after something failed that is no metric.
 pub(super) fn failed(run: Run, what: &str, why: &str) -> Run {
     let evidence = Evidence {

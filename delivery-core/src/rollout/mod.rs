@@ -342,7 +342,11 @@ fn withhold<'a>(plan: &Plan, state: &State, run: &Run, seen: &Observation) -> Op
     let next = if run.promoting {
         moved(true)
     } else {
-        check::failed(moved(true), "readiness", "no pod of the canary takes requests")
+        check::failed(
+            moved(true),
+            check::READINESS,
+            "no pod of the canary takes requests",
+        )
     };
     Some(check::stop_or_go(plan, state, next, Reason::Withheld, seen))
 }

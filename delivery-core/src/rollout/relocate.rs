@@ -3,11 +3,13 @@
 //! Nothing moves by this itself. Weights, counts and what was approved are kept; only a strategy in which the present
 //! routing has no place at all makes the run begin again.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
+use alloc::vec::Vec;
 
+use super::check::READINESS;
 use super::{End, Observation, Outcome, Reason, Run, Stage, State, give_up, go};
-use crate::analysis::{Judge, Memory, Metric};
+use crate::analysis::{Evidence, Judge, Memory, Metric};
 use crate::plan::{Plan, Step};
 use crate::port::Traffic;
 
@@ -26,6 +28,7 @@ pub(super) fn relocate<'a>(plan: &Plan, state: &State, run: &Run, seen: &Observa
         step,
         iterations,
         memory: remembered(plan, run),
+        evidence: heard(plan, run),
         ..run.clone()
     };
     go(
@@ -37,6 +40,13 @@ pub(super) fn relocate<'a>(plan: &Plan, state: &State, run: &Run, seen: &Observa
         Reason::PlanChanged,
         seen,
     )
+}
+
+/// What was said last about the metrics of the plan.
+fn heard(plan: &Plan, run: &Run) -> Vec<Evidence> {
+    let names: BTreeSet<&str> = plan.metrics.iter().map(|it| it.name.as_str()).collect();
+    let of_plan = |it: &&Evidence| it.metric == READINESS || names.contains(it.metric.as_str());
+    run.evidence.iter().filter(of_plan).cloned().collect()
 }
 
 /// What the judges of the plan remember; what others did is forgotten.

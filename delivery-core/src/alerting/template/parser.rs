@@ -385,7 +385,7 @@ fn call(start: usize, word: &str, function: Function, arguments: Vec<Expr>) -> R
 
 fn unsupported(word: &str) -> TemplateFault {
     TemplateFault::Unsupported {
-        word: word.chars().take(40).collect(),
+        word: crate::text::shortened(word, 40),
         known: Function::KNOWN,
     }
 }

@@ -216,6 +216,22 @@ fn ten_thousand_metrics_fit_into_what_their_plan_promises() {
     std::println!("{size} bytes of {}", loud.plan.largest_state());
 }
 
+/// Whoever edits a plan again and again while it runs does not make its state longer.
+#[test]
+fn what_another_plan_measured_is_forgotten() {
+    let mut loud = Loud::new(plan(8, &JUDGES));
+    loud.goes(40, |_, _| {});
+    let kept = |state: &State| match &state.stage {
+        Stage::Rollout(run) => (run.memory.len(), run.evidence.len()),
+        _ => panic!("it runs"),
+    };
+    assert_eq!(kept(&loud.state), (6, 8));
+    // Fewer metrics, and one of them has another judge.
+    loud.plan = plan(4, &[JUDGES[0], JUDGES[1], JUDGES[3], JUDGES[3]]);
+    loud.goes(1, |_, _| {});
+    assert_eq!(kept(&loud.state), (2, 4));
+}
+
 /// The numbers that take the most room, in everything that one metric may leave in a state.
 #[test]
 fn the_longest_numbers_fit_as_well() {
