@@ -736,6 +736,16 @@ fn many_rules_of_one_name_are_checked() {
     assert!(silent + dropped == found.len() && dropped < 300, "{dropped}");
 }
 
+/// An alias may be overridden, which is not the same as a key that stands twice.
+#[test]
+fn only_what_is_written_twice_stands_twice() {
+    let text = "groups:\n- name: g\n  interval: 15s\n  rules:\n  - &base\n    alert: A\n    expr: x > 1\n    labels: &own {a: b}\n  \
+                - <<: *base\n    alert: B\n    labels:\n      <<: *own\n      a: c\n";
+    assert_eq!(found("a.yaml", text), []);
+    let text = "pipeline_stages:\n- drop: {source: a, value: b, source: c}\n";
+    assert_eq!(found("a.yaml", text), [(2, Lint::Refused)]);
+}
+
 // Log stages
 
 const JSON: &str = "- json:\n    expressions: {level: level, msg: message, trace_id: }\n";
