@@ -242,8 +242,9 @@ impl Reason {
         | Self::Confirmed { evidence, more }
         | Self::Convicted { evidence, more, .. }
         | Self::BudgetExhausted { evidence, more, .. } = &mut self
-            && let (shown, left @ 1..) = worst(evidence)
+            && evidence.len() > Self::METRICS
         {
+            let (shown, left) = worst(evidence);
             *evidence = shown.into_iter().cloned().collect();
             *more = more.saturating_add(left);
         }

@@ -37,7 +37,7 @@ use crate::rollout::State;
 ///   [`FileStore::lock_timeout`], and nobody waits in the thread of the caller.
 /// - What is no state is an error and is left as it is, by `load` and by `save`: an empty file, a file that was changed, a
 ///   pipe, a device, a directory.
-/// - Only the owner can read the files, and not even the owner where that was so before (on Unix).
+/// - The files are for their owner alone (mode 0600, on Unix). A file that allowed even less before a save does after it.
 /// - A save never writes a file that is too long to be read again: [`FileStore::LARGEST`].
 ///
 /// # Caveats
