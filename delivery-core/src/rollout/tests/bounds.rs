@@ -185,7 +185,10 @@ fn no_state_is_larger_than_its_plan_promises_however_long_nobody_takes_a_notice(
         let mut loud = Loud::new(plan(metrics, &JUDGES));
         let mut largest = 0;
         loud.goes(transitions, |plan, state| {
-            let size = encode(state).unwrap().len();
+            let text = encode(state).unwrap();
+            let size = text.len();
+            // A line break would be written as an escape.
+            assert!(text::hidden(&text).is_none() && !text.contains("\\n"), "{text}");
             assert!(
                 size <= plan.largest_state(),
                 "{size} bytes of {}",
