@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::problem::Problems;
 use super::{Flaw, sequential};
 use crate::analysis::{Baseline, Compare, Judge, MannWhitney, Metric, Objective, Range, Terms};
+use crate::text;
 
 /// A metric as it is written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -100,7 +101,7 @@ struct Written {
 /// A metric without a judge, or with several.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "metric {metric:?} has {found} (expected one of thresholdRange, threshold, baseline, compare, objective, mannWhitney)"
+    "metric `{metric}` has {found} (expected one of thresholdRange, threshold, baseline, compare, objective, mannWhitney)"
 )]
 struct OneJudge {
     metric: String,
@@ -137,11 +138,11 @@ impl TryFrom<Written> for MetricSpec {
                 judge,
             }),
             (Some((last, _)), Some((first, _))) => Err(OneJudge {
-                metric: written.name,
+                metric: text::shortened(&written.name, 40),
                 found: format!("{first} and {last}"),
             }),
             (None, _) => Err(OneJudge {
-                metric: written.name,
+                metric: text::shortened(&written.name, 40),
                 found: String::from("no judge"),
             }),
         }
