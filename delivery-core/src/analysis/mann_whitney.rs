@@ -92,18 +92,17 @@ impl MannWhitney {
         if canary.len() < Self::FEWEST_POINTS || primary.len() < Self::FEWEST_POINTS {
             return None;
         }
-        let mut differences: Vec<f64> = canary
-            .iter()
-            .flat_map(|x| primary.iter().map(move |y| x - y))
-            .collect();
-        differences.sort_unstable_by(f64::total_cmp);
-        let (first, last) = (*differences.first()?, *differences.last()?);
+        let differences = Differences {
+            canary: &canary,
+            primary: &primary,
+        };
+        let pairs = differences.count();
+        let (first, last) = (differences.nth(0)?, differences.nth(pairs.checked_sub(1)?)?);
         let sigma = sigma(&canary, &primary);
-        let pairs = count(differences.len());
         // Just above the difference number `at`, this many of all differences are larger.
         let statistic = |at: usize| {
-            let larger = pairs - count(at.saturating_add(1));
-            let d = larger - pairs / 2.0;
+            let larger = count(pairs) - count(at.saturating_add(1));
+            let d = larger - count(pairs) / 2.0;
             let correction = match d.partial_cmp(&0.0) {
                 Some(Ordering::Greater) => 0.5,
                 Some(Ordering::Less) => -0.5,
@@ -111,17 +110,14 @@ impl MannWhitney {
             };
             (d - correction) / sigma
         };
-        // Where the statistic falls below `z`: it jumps only where the differences change.
+        // Where the statistic falls below `z`: it falls with every difference.
         let root = |z: f64| {
-            let jumps = differences.iter().enumerate().filter(|(at, it)| {
-                let next = differences.get(at.saturating_add(1));
-                next.is_none_or(|next| next > it)
-            });
-            let mut below = jumps.skip_while(|(at, _)| statistic(*at) > z);
-            below.next().map_or(last, |(_, it)| *it).clamp(first, last)
+            differences
+                .nth(first_where(pairs, |at| statistic(at) <= z))
+                .unwrap_or(last)
         };
         let same = canary == primary || first.total_cmp(&last).is_eq() && first == 0.0;
-        let (estimate, low, high) = (median(&differences)?, root(QUANTILE), root(-QUANTILE));
+        let (estimate, low, high) = (differences.median()?, root(QUANTILE), root(-QUANTILE));
         let bound = self.tolerance * estimate.abs();
         // With a mean of 0 there is no ratio, and any difference counts.
         let (above, below) = (mean(&canary), mean(&primary));
@@ -170,14 +166,79 @@ fn ties(sorted: &[f64]) -> f64 {
         .fold(0.0, |sum, t| sum + (t * t * t - t))
 }
 
-fn median(sorted: &[f64]) -> Option<f64> {
-    let middle = sorted.len() / 2;
-    let upper = *sorted.get(middle)?;
-    if sorted.len() % 2 == 1 {
-        return Some(upper);
+/// All differences between a point of one series and one of the other, in their order, none of which is kept: as many as the
+/// product of both lengths.
+struct Differences<'a> {
+    canary: &'a [f64],
+    primary: &'a [f64],
+}
+
+impl Differences<'_> {
+    fn count(&self) -> usize {
+        self.canary.len().saturating_mul(self.primary.len())
     }
-    let lower = *sorted.get(middle.checked_sub(1)?)?;
-    Some(lower + (upper - lower) / 2.0)
+
+    /// How many are at most `bound`. Both series are sorted, so for a higher point of the canary it is never fewer points of
+    /// the primary that are too low.
+    fn at_most(&self, bound: f64) -> usize {
+        let mut too_low = 0_usize;
+        let mut counted = 0_usize;
+        for x in self.canary {
+            let is_above = |y: &f64| (x - y).total_cmp(&bound).is_gt();
+            while self.primary.get(too_low).is_some_and(is_above) {
+                too_low = too_low.saturating_add(1);
+            }
+            counted = counted.saturating_add(self.primary.len().saturating_sub(too_low));
+        }
+        counted
+    }
+
+    /// The difference number `at`, from 0. Found by halving the range of all numbers, which has 2⁶⁴ of them.
+    fn nth(&self, at: usize) -> Option<f64> {
+        if at >= self.count() {
+            return None;
+        }
+        let (mut low, mut high) = (0_u64, u64::MAX);
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.at_most(from_rank(middle)) > at {
+                high = middle;
+            } else {
+                low = middle.saturating_add(1);
+            }
+        }
+        Some(from_rank(low))
+    }
+
+    fn median(&self) -> Option<f64> {
+        let middle = self.count() / 2;
+        let upper = self.nth(middle)?;
+        if self.count() % 2 == 1 {
+            return Some(upper);
+        }
+        let lower = self.nth(middle.checked_sub(1)?)?;
+        Some(lower + (upper - lower) / 2.0)
+    }
+}
+
+/// The number with this rank in the total order of all numbers.
+const fn from_rank(rank: u64) -> f64 {
+    const SIGN: u64 = 1 << 63;
+    f64::from_bits(if rank & SIGN == 0 { !rank } else { rank & !SIGN })
+}
+
+/// The first of `count` positions where something holds that holds everywhere behind it; `count` if it holds nowhere.
+fn first_where(count: usize, holds: impl Fn(usize) -> bool) -> usize {
+    let (mut low, mut high) = (0_usize, count);
+    while low < high {
+        let middle = low.midpoint(high);
+        if holds(middle) {
+            high = middle;
+        } else {
+            low = middle.saturating_add(1);
+        }
+    }
+    low
 }
 
 fn mean(series: &[f64]) -> f64 {
@@ -186,4 +247,58 @@ fn mean(series: &[f64]) -> f64 {
 
 fn count(length: usize) -> f64 {
     super::sample::float(u64::try_from(length).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// All differences, each kept.
+    fn written_out(canary: &[f64], primary: &[f64]) -> Vec<f64> {
+        let mut all: Vec<f64> = canary
+            .iter()
+            .flat_map(|x| primary.iter().map(move |y| x - y))
+            .collect();
+        all.sort_unstable_by(f64::total_cmp);
+        all
+    }
+
+    fn points() -> impl Strategy<Value = Vec<f64>> {
+        let point = prop_oneof![
+            (-3_i8..3).prop_map(f64::from),
+            prop::num::f64::NORMAL | prop::num::f64::SUBNORMAL | prop::num::f64::ZERO,
+        ];
+        prop::collection::vec(point, 1..12).prop_map(|it| sorted(&it))
+    }
+
+    proptest! {
+        #[test]
+        fn a_difference_is_found_without_writing_them_all_out(canary in points(), primary in points()) {
+            let all = written_out(&canary, &primary);
+            let differences = Differences { canary: &canary, primary: &primary };
+            prop_assert_eq!(differences.count(), all.len());
+            for (at, wanted) in all.iter().enumerate() {
+                let found = differences.nth(at).map(f64::to_bits);
+                prop_assert_eq!(found, Some(wanted.to_bits()), "number {}", at);
+            }
+            prop_assert_eq!(differences.nth(all.len()), None);
+        }
+    }
+
+    /// A week of minutes a side: a hundred million differences.
+    #[test]
+    fn long_series_are_compared_without_a_list_of_their_differences() {
+        let side = |shift: f64| -> Vec<f64> {
+            let points = (0_u32..10_080).map(|it| f64::from(it.wrapping_mul(2_654_435_761) >> 12) + shift);
+            points.collect()
+        };
+        let judge = MannWhitney::default();
+        let same = judge.compare(&side(0.0), &side(0.0)).unwrap();
+        assert_eq!((same.class, same.estimate), (Class::Pass, 0.0));
+        let higher = judge.compare(&side(300_000.0), &side(0.0)).unwrap();
+        assert_eq!(higher.class, Class::High);
+        assert!((higher.estimate - 300_000.0).abs() < 1_000.0, "{higher:?}");
+    }
 }

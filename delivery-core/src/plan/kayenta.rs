@@ -110,8 +110,12 @@ fn read(json: &str) -> Result<Config, serde_json::Error> {
     struct Wrapped {
         canary_config: Config,
     }
-    let fields = serde_json::from_str::<BTreeMap<String, IgnoredAny>>(json)?;
-    if fields.contains_key("canaryConfig") {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Fields {
+        canary_config: Option<IgnoredAny>,
+    }
+    if serde_json::from_str::<Fields>(json)?.canary_config.is_some() {
         return serde_json::from_str::<Wrapped>(json).map(|it| it.canary_config);
     }
     serde_json::from_str(json)

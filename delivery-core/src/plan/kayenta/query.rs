@@ -174,18 +174,16 @@ fn expand(template: &str, values: &[(&str, &str)]) -> Result<String, String> {
     Ok(expanded)
 }
 
-/// Whether a text ends inside a quoted one, as PromQL has them.
+/// Whether a text ends inside a quoted one, as a Prometheus reads it.
 fn in_quotes(text: &str) -> bool {
     let mut quote = None;
     let mut escaped = false;
     for character in text.chars() {
         match quote {
-            None if matches!(character, '"' | '\'' | '`') => quote = Some(character),
-            None => {}
+            None => quote = matches!(character, '"' | '\'' | '`').then_some(character),
             Some(_) if escaped => escaped = false,
-            Some(open) if character == '\\' && open != '`' => escaped = true,
             Some(open) if character == open => quote = None,
-            Some(_) => {}
+            Some(open) => escaped = character == '\\' && open != '`',
         }
     }
     quote.is_some()

@@ -194,7 +194,7 @@ fn a_query_that_would_measure_something_else_is_left_out_and_reported() {
             "type",
             "nothing says whose query",
         ),
-        (r#"{}"#, "type", "nothing says whose query"),
+        ("{}", "type", "nothing says whose query"),
         (r#"{"type": "prometheus"}"#, "resourceType", "no template"),
         (
             r#"{"type": "prometheus", "metricName": "m", "labelBindings": ["a=\"b\""], "resourceType": "gce_instance"}"#,
