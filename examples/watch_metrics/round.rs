@@ -117,7 +117,7 @@ impl Round {
             (true, _, _) => 2,
             (false, true, _) => 1,
             (false, false, Verdict::Inconclusive | Verdict::Suspect) => 3,
-            (false, false, Verdict::Confirmed | Verdict::Pass | Verdict::Fail) => 0,
+            (false, false, Verdict::Abstains | Verdict::Confirmed | Verdict::Pass | Verdict::Fail) => 0,
         }
     }
 
@@ -204,6 +204,7 @@ mod tests {
             terms: &Terms::DEFAULT,
             look: Look::Round,
             at: Timestamp::from_millis(1_777_000_000_000),
+            primary_rests: false,
         };
         Round::of(&due, measured, &mut BTreeMap::new())
     }
@@ -255,6 +256,7 @@ mod tests {
             terms: &Terms::DEFAULT,
             look: Look::Round,
             at: Timestamp::from_millis(1_777_000_000_000),
+            primary_rests: false,
         };
         let bad = || {
             vec![Ok(Measured {

@@ -5,7 +5,8 @@ use alloc::string::String;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Judged, Nothing, Sample};
+use super::{Due, Judged, Nothing, Past, Sample};
+use crate::time::GoDuration;
 
 /// The canary may be worse than the primary by so much and no more.
 ///
@@ -28,32 +29,41 @@ pub struct Baseline {
 }
 
 impl Baseline {
-    pub(super) fn judge(&self, sample: &Sample) -> Judged {
-        let sides = match sample {
-            Sample::Pair { canary, primary } if self.higher_is_better => {
-                Ok((-*canary, -*primary, *canary, *primary))
+    /// Judges the canary against the primary, or against what that was before it lost its traffic; and what is remembered of
+    /// the primary.
+    pub(super) fn judge(&self, due: &Due<'_>, sample: &Sample, past: Option<Past>) -> (Judged, Option<Past>) {
+        let canary = match sample.canary_number(self.quantile) {
+            Err(nothing) => return (Judged::Nothing(nothing), past),
+            Ok(canary) => canary,
+        };
+        if due.primary_rests {
+            let known = past.as_ref().and_then(|it| Some((it.median()?, it.until)));
+            let judged = match known {
+                None => Judged::Abstains(String::from(
+                    "the primary gets no traffic, and what it did before is not known",
+                )),
+                Some((primary, until)) => {
+                    let age = GoDuration::saturating_from(due.at.since(until));
+                    self.against(
+                        sample,
+                        canary,
+                        primary,
+                        &format!(" of {age} before, while it had traffic"),
+                    )
+                }
+            };
+            return (judged, past);
+        }
+        match sample.primary_number(self.quantile) {
+            Err(nothing) => (Judged::Nothing(nothing), past),
+            Ok(primary) => {
+                let judged = self.against(sample, canary, primary, "");
+                (judged, Past::with(past, primary, due.at))
             }
-            Sample::Pair { canary, primary } => Ok((*canary, *primary, *canary, *primary)),
-            Sample::Counts {
-                canary,
-                primary: Some(primary),
-            } => both(canary.success_rate(), primary.success_rate())
-                .map(|(canary, primary)| (100.0 - canary, 100.0 - primary))
-                .map(|(canary, primary)| (canary, primary, canary, primary)),
-            Sample::Histogram {
-                canary,
-                primary: Some(primary),
-            } => both(canary.quantile(self.quantile), primary.quantile(self.quantile))
-                .map(|(canary, primary)| (canary, primary, canary, primary)),
-            Sample::Counts { primary: None, .. }
-            | Sample::Histogram { primary: None, .. }
-            | Sample::Value(_) => Err(Nothing::NoPrimary),
-            Sample::Nothing(nothing) => Err(nothing.clone()),
-        };
-        let (cost, baseline, canary, primary) = match sides {
-            Err(nothing) => return Judged::Nothing(nothing),
-            Ok(sides) => sides,
-        };
+        }
+    }
+
+    fn against(&self, sample: &Sample, canary: f64, primary: f64, when: &str) -> Judged {
         if canary.is_nan() || primary.is_nan() {
             return Judged::Nothing(Nothing::NotANumber);
         }
@@ -61,22 +71,32 @@ impl Baseline {
         if canary.is_infinite() && primary.is_infinite() {
             return Judged::Nothing(Nothing::NotANumber);
         }
-        let better = cost <= baseline;
+        // Error rates and durations are better when they are smaller, whatever the metric says.
+        let higher_is_better = self.higher_is_better
+            && match sample {
+                Sample::Value(_) | Sample::Pair { .. } => true,
+                Sample::Counts { .. } | Sample::Histogram { .. } | Sample::Nothing(_) => false,
+            };
+        let worse_by = if higher_is_better {
+            primary - canary
+        } else {
+            canary - primary
+        };
         let ratio_good = self.max_ratio.is_none_or(|max| {
             // As a product, so that a primary at 0 needs no division.
-            if self.higher_is_better {
+            if higher_is_better {
                 canary * max >= primary
             } else {
                 canary <= primary * max
             }
         });
-        let difference_good = self.max_difference.is_none_or(|max| cost - baseline <= max);
+        let difference_good = self.max_difference.is_none_or(|max| worse_by <= max);
         let bounded = self.max_ratio.is_some() || self.max_difference.is_some();
-        let good = better || (bounded && ratio_good && difference_good);
+        let good = worse_by <= 0.0 || (bounded && ratio_good && difference_good);
         Judged::Number {
             value: canary,
             good,
-            against: self.words(primary),
+            against: format!("{}{when}", self.words(primary)),
         }
     }
 
@@ -89,13 +109,5 @@ impl Baseline {
             (None, Some(difference)) => format!("within {difference} of the primary's {primary}"),
             (None, None) => format!("no worse than the primary's {primary}"),
         }
-    }
-}
-
-fn both(canary: Result<f64, Nothing>, primary: Result<f64, Nothing>) -> Result<(f64, f64), Nothing> {
-    match (canary, primary) {
-        (Ok(canary), Ok(primary)) => Ok((canary, primary)),
-        (Ok(_), Err(Nothing::NoData)) => Err(Nothing::NoPrimary),
-        (Err(nothing), _) | (Ok(_), Err(nothing)) => Err(nothing),
     }
 }

@@ -33,6 +33,7 @@ impl fmt::Display for Evidence {
         } = self;
         match (verdict, value) {
             (Verdict::Inconclusive, _) => write!(f, "{metric}: {against}"),
+            (Verdict::Abstains, _) => write!(f, "{metric} abstains: {against}"),
             (Verdict::Fail, Some(value)) => write!(f, "{metric} {}, wanted {against}", Rounded(*value)),
             (Verdict::Confirmed | Verdict::Pass | Verdict::Suspect, Some(value)) => {
                 write!(f, "{metric} {} {against}", Rounded(*value))

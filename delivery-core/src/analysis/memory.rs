@@ -17,6 +17,8 @@ pub enum Memory {
     Account(Box<Account>),
     /// Of a judge that looks once, at the end.
     Series(Series),
+    /// Of a judge that goes on with what the primary did before it lost its traffic.
+    Past(Past),
     /// Of none of these judges; kept as it is.
     Numbers(Vec<f64>),
 }
@@ -67,15 +69,59 @@ pub struct Series {
     pub primary: Vec<f64>,
 }
 
+/// What the primary was, in the last rounds in which it had traffic.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Past {
+    /// One number per round, the newest last, at most [`Past::ROUNDS`].
+    pub primary: Vec<f64>,
+    /// When the newest was measured.
+    pub until: Timestamp,
+}
+
+impl Past {
+    /// So many rounds are kept.
+    pub const ROUNDS: usize = 5;
+
+    /// With one more round. A number that is not finite says nothing later.
+    pub(super) fn with(past: Option<Self>, primary: f64, at: Timestamp) -> Option<Self> {
+        if !primary.is_finite() {
+            return past;
+        }
+        let mut rounds = past.map(|it| it.primary).unwrap_or_default();
+        rounds.push(primary);
+        let beyond = rounds.len().saturating_sub(Self::ROUNDS);
+        rounds.drain(..beyond);
+        Some(Self {
+            primary: rounds,
+            until: at,
+        })
+    }
+
+    /// The number in the middle of all rounds; of two in the middle, their mean.
+    pub(super) fn median(&self) -> Option<f64> {
+        let mut sorted = self.primary.clone();
+        sorted.sort_unstable_by(f64::total_cmp);
+        let middle = sorted.len() / 2;
+        let upper = *sorted.get(middle)?;
+        if sorted.len() % 2 == 1 {
+            return Some(upper);
+        }
+        let lower = *sorted.get(middle.checked_sub(1)?)?;
+        Some(lower + (upper - lower) / 2.0)
+    }
+}
+
 impl Series {
     /// The most points a side that are remembered: of eight hours, one per minute.
     pub const POINTS: usize = 480;
 
-    pub(super) fn push(&mut self, canary: f64, primary: f64) {
-        for (points, point) in [(&mut self.canary, canary), (&mut self.primary, primary)] {
-            points.push(point);
-            let left = points.len().saturating_sub(Self::POINTS);
-            points.drain(..left);
+    /// One more point of each side that has one.
+    pub(super) fn push(&mut self, canary: f64, primary: Option<f64>) {
+        for (side, point) in [(&mut self.canary, Some(canary)), (&mut self.primary, primary)] {
+            side.extend(point);
+            let beyond = side.len().saturating_sub(Self::POINTS);
+            side.drain(..beyond);
         }
     }
 }

@@ -39,7 +39,7 @@ pub use self::evidence::Evidence;
 pub use self::histogram::Histogram;
 pub use self::interval::Interval;
 pub use self::mann_whitney::{Class, Direction, MannWhitney, Shift};
-pub use self::memory::{Account, Memory, Series};
+pub use self::memory::{Account, Memory, Past, Series};
 pub use self::range::Range;
 use self::round::Judged;
 pub use self::round::{Due, Look, Round, judge};
@@ -102,6 +102,8 @@ impl Judge {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Verdict {
+    /// Neither good nor bad: it compares the canary with a primary that gets no traffic by plan.
+    Abstains,
     /// Good beyond doubt: where the plan allows it, reason enough to promote early.
     Confirmed,
     /// Good enough to go on.
@@ -117,6 +119,7 @@ pub enum Verdict {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Abstains => "abstains",
             Self::Confirmed => "confirmed",
             Self::Pass => "pass",
             Self::Suspect => "suspect",

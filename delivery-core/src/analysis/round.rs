@@ -7,7 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::compare::Question;
-use super::sequential::{Finding, combined, finding};
+use super::sequential::{Finding, Null, combined, finding};
 use super::{
     Account, Class, Evidence, Judge, MannWhitney, Memory, Metric, Nothing, Sample, Series, Terms, Verdict,
 };
@@ -25,6 +25,9 @@ pub struct Due<'a> {
     pub look: Look,
     /// Where the windows of sequential judges end.
     pub at: Timestamp,
+    /// Whether the primary gets no traffic by plan, because the canary has all of it. Whoever compares then goes on with what
+    /// the primary did before, or abstains.
+    pub primary_rests: bool,
 }
 
 /// Who looks in a round.
@@ -66,6 +69,8 @@ pub fn judge(due: &Due<'_>, samples: &BTreeMap<String, Sample>, memory: &BTreeMa
         memory: memory.clone(),
     };
     let shares = shares(due.metrics);
+    // Where everybody compares, nobody can tell two good sides from two bad ones.
+    let absolute = due.metrics.iter().any(|it| !it.judge.compares());
     for metric in due.metrics {
         if due.look == Look::Glance && !metric.judge.is_sequential() {
             continue;
@@ -74,6 +79,7 @@ pub fn judge(due: &Due<'_>, samples: &BTreeMap<String, Sample>, memory: &BTreeMa
             .get(&metric.name)
             .unwrap_or(&Sample::Nothing(Nothing::NoAnswer));
         let judged = metric.judge_one(due, shares, sample, &mut round.memory);
+        let judged = if absolute { judged } else { judged.unconfirmed() };
         if let Judged::Nothing(nothing) = &judged {
             round.error |= nothing.is_error();
         }
@@ -85,7 +91,7 @@ pub fn judge(due: &Due<'_>, samples: &BTreeMap<String, Sample>, memory: &BTreeMa
         round.confirmed &= match evidence.verdict {
             Verdict::Confirmed => true,
             Verdict::Pass => !sequential && !matches!(metric.judge, Judge::MannWhitney(_)),
-            Verdict::Suspect | Verdict::Inconclusive | Verdict::Fail => false,
+            Verdict::Abstains | Verdict::Suspect | Verdict::Inconclusive | Verdict::Fail => false,
         };
         round.verdict = round.verdict.max(evidence.verdict);
         round.evidence.push(evidence);
@@ -157,7 +163,7 @@ impl Metric {
         let null = self.question()?.null;
         match memory.get(&self.name)? {
             Memory::Account(account) => Some(account.as_ref()).filter(|it| it.null == null),
-            Memory::Series(_) | Memory::Numbers(_) => None,
+            Memory::Series(_) | Memory::Past(_) | Memory::Numbers(_) => None,
         }
     }
 
@@ -178,7 +184,15 @@ impl Metric {
         }
         match &self.judge {
             Judge::Range(range) => range.judge(sample),
-            Judge::Baseline(baseline) => baseline.judge(sample),
+            Judge::Baseline(baseline) => {
+                let past = match memory.remove(&self.name) {
+                    Some(Memory::Past(past)) => Some(past),
+                    Some(Memory::Account(_) | Memory::Series(_) | Memory::Numbers(_)) | None => None,
+                };
+                let (judged, past) = baseline.judge(due, sample, past);
+                memory.extend(past.map(|it| (self.name.clone(), Memory::Past(it))));
+                judged
+            }
             Judge::Compare(_) | Judge::Objective(_) => match self.question() {
                 Some(question) => self.test(&question, due, shares, sample, memory),
                 None => Judged::Nothing(Nothing::NoAnswer),
@@ -186,9 +200,11 @@ impl Metric {
             Judge::MannWhitney(judge) => {
                 let mut series = match memory.remove(&self.name) {
                     Some(Memory::Series(series)) => series,
-                    Some(Memory::Account(_) | Memory::Numbers(_)) | None => Series::default(),
+                    Some(Memory::Account(_) | Memory::Past(_) | Memory::Numbers(_)) | None => {
+                        Series::default()
+                    }
                 };
-                let judged = judge.judge(due.look, sample, &mut series);
+                let judged = judge.judge(due, sample, &mut series);
                 memory.insert(self.name.clone(), Memory::Series(series));
                 judged
             }
@@ -211,6 +227,16 @@ impl Metric {
             .account(memory)
             .cloned()
             .unwrap_or_else(|| Account::new(question.null, due.terms.dispersion.unwrap_or(1.0)));
+        if due.primary_rests && matches!(question.null, Null::Compare(_)) {
+            // What it promises it promises for windows in which both sides have traffic.
+            if let Err(nothing) = question.tallies(sample) {
+                return Judged::Nothing(nothing);
+            }
+            account.until = Some(due.at);
+            let words = question.words(&account, &test, due.terms);
+            memory.insert(self.name.clone(), Memory::Account(Box::new(account)));
+            return Judged::Abstains(format!("the primary gets no traffic now; before, {words}"));
+        }
         let found = question
             .tallies(sample)
             .and_then(|(canary, primary)| test.round(&mut account.wealth, canary, primary));
@@ -239,24 +265,37 @@ impl Metric {
 }
 
 impl MannWhitney {
-    fn judge(&self, look: Look, sample: &Sample, series: &mut Series) -> Judged {
-        let (canary, primary) = match self.points(sample) {
+    fn judge(&self, due: &Due<'_>, sample: &Sample, series: &mut Series) -> Judged {
+        let (canary, primary) = match self.points(sample, due.primary_rests) {
             Err(nothing) => return Judged::Nothing(nothing),
-            Ok((canary, primary)) if canary.is_finite() && primary.is_finite() => (canary, primary),
+            Ok((canary, primary)) if canary.is_finite() && primary.is_none_or(f64::is_finite) => {
+                (canary, primary)
+            }
             Ok(_) => return Judged::Nothing(Nothing::NotANumber),
         };
         series.push(canary, primary);
-        let points = series.canary.len();
-        if look != Look::Last {
+        let (ours, theirs) = (series.canary.len(), series.primary.len());
+        let points = if ours == theirs {
+            format!("{ours} points a side")
+        } else {
+            format!("{ours} points of the canary and {theirs} of the primary, from when it had traffic")
+        };
+        if due.look != Look::Last {
             return Judged::Class {
                 verdict: Verdict::Pass,
                 convicts: false,
-                words: format!("{points} points a side, compared at the end"),
+                words: format!("{points}, compared at the end"),
             };
+        }
+        if due.primary_rests && theirs < Self::FEWEST_POINTS {
+            let needed = Self::FEWEST_POINTS;
+            return Judged::Abstains(format!(
+                "the primary gets no traffic, and of before {theirs} points are known ({needed} needed)"
+            ));
         }
         let Some(shift) = self.compare(&series.canary, &series.primary) else {
             return Judged::Nothing(Nothing::TooShort {
-                seen: points,
+                seen: ours.min(theirs),
                 needed: Self::FEWEST_POINTS,
             });
         };
@@ -269,29 +308,19 @@ impl MannWhitney {
             verdict: if convicts { Verdict::Fail } else { Verdict::Pass },
             convicts,
             words: format!(
-                "{points} points a side, the canary is {class} the primary: shifted by {} ({} to {})",
+                "{points}, the canary is {class} the primary: shifted by {} ({} to {})",
                 shift.estimate, shift.low, shift.high
             ),
         }
     }
 
-    /// One number about each side.
-    fn points(&self, sample: &Sample) -> Result<(f64, f64), Nothing> {
-        match sample {
-            Sample::Pair { canary, primary } => Ok((*canary, *primary)),
-            Sample::Counts {
-                canary,
-                primary: Some(primary),
-            } => Ok((100.0 - canary.success_rate()?, 100.0 - primary.success_rate()?)),
-            Sample::Histogram {
-                canary,
-                primary: Some(primary),
-            } => Ok((canary.quantile(self.quantile)?, primary.quantile(self.quantile)?)),
-            Sample::Counts { primary: None, .. }
-            | Sample::Histogram { primary: None, .. }
-            | Sample::Value(_) => Err(Nothing::NoPrimary),
-            Sample::Nothing(nothing) => Err(nothing.clone()),
+    /// One number about each side; about the canary alone while the primary gets no traffic.
+    fn points(&self, sample: &Sample, primary_rests: bool) -> Result<(f64, Option<f64>), Nothing> {
+        let canary = sample.canary_number(self.quantile)?;
+        if primary_rests {
+            return Ok((canary, None));
         }
+        Ok((canary, Some(sample.primary_number(self.quantile)?)))
     }
 }
 
@@ -307,10 +336,27 @@ pub(super) enum Judged {
         convicts: bool,
         words: String,
     },
+    Abstains(String),
     Nothing(Nothing),
 }
 
 impl Judged {
+    /// The same, and at best good enough to go on.
+    fn unconfirmed(self) -> Self {
+        match self {
+            Self::Class {
+                verdict: Verdict::Confirmed,
+                convicts,
+                words,
+            } => Self::Class {
+                verdict: Verdict::Pass,
+                convicts,
+                words,
+            },
+            Self::Number { .. } | Self::Class { .. } | Self::Abstains(_) | Self::Nothing(_) => self,
+        }
+    }
+
     fn evidence(self, metric: String) -> Evidence {
         match self {
             Self::Number { value, good, against } => {
@@ -325,6 +371,12 @@ impl Judged {
             Self::Class { verdict, words, .. } => Evidence {
                 metric,
                 verdict,
+                value: None,
+                against: words,
+            },
+            Self::Abstains(words) => Evidence {
+                metric,
+                verdict: Verdict::Abstains,
                 value: None,
                 against: words,
             },

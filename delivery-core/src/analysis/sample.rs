@@ -46,6 +46,31 @@ impl Sample {
             Self::Value(_) | Self::Pair { .. } | Self::Nothing(_) => None,
         }
     }
+
+    /// One number about the canary: the value, the error rate in percent, or this quantile.
+    pub(super) fn canary_number(&self, quantile: f64) -> Result<f64, Nothing> {
+        match self {
+            Self::Value(canary) | Self::Pair { canary, .. } => Ok(*canary),
+            Self::Counts { canary, .. } => Ok(100.0 - canary.success_rate()?),
+            Self::Histogram { canary, .. } => canary.quantile(quantile),
+            Self::Nothing(nothing) => Err(nothing.clone()),
+        }
+    }
+
+    /// The same number about the primary.
+    pub(super) fn primary_number(&self, quantile: f64) -> Result<f64, Nothing> {
+        let number = match self {
+            Self::Pair { primary, .. } => return Ok(*primary),
+            Self::Counts { primary, .. } => primary.map(|it| it.success_rate().map(|rate| 100.0 - rate)),
+            Self::Histogram { primary, .. } => primary.as_ref().map(|it| it.quantile(quantile)),
+            Self::Value(_) => None,
+            Self::Nothing(nothing) => return Err(nothing.clone()),
+        };
+        match number {
+            None | Some(Err(Nothing::NoData)) => Err(Nothing::NoPrimary),
+            Some(number) => number,
+        }
+    }
 }
 
 /// Requests, and how many of them failed.

@@ -434,6 +434,7 @@ fn round(metrics: &[Metric], samples: &[(&str, Sample)]) -> super::Round {
         terms: &Terms::DEFAULT,
         look: Look::Round,
         at: Timestamp::from_millis(0),
+        primary_rests: false,
     };
     judge(&due, &samples.collect(), &BTreeMap::new())
 }
@@ -467,4 +468,198 @@ fn expect_verdict(judge: &Judge, sample: Sample, verdict: &str) {
     let asked = alloc::format!("{judge:?} {sample:?}");
     let found = round(&[metric("m", judge.clone())], &[("m", sample)]).verdict;
     assert_eq!(found.to_string(), verdict, "{asked}");
+}
+
+#[test]
+fn of_a_long_series_the_newest_points_are_kept() {
+    let mut series = super::Series::default();
+    for point in 0_u32..1_500 {
+        series.push(f64::from(point), Some(-f64::from(point)));
+    }
+    assert_eq!((series.canary.len(), series.primary.len()), (480, 480));
+    assert_eq!((series.canary[0], series.primary[479]), (1_020.0, -1_499.0));
+}
+
+/// One round at a moment, with what was remembered, of one metric `m`.
+fn remembered(
+    judge_by: &Judge,
+    minute: u32,
+    primary_rests: bool,
+    sample: Sample,
+    memory: &mut BTreeMap<String, super::Memory>,
+) -> (Verdict, String) {
+    let metrics = [
+        metric("m", judge_by.clone()),
+        metric("absolute", Judge::Range(Range::at_least(0.0))),
+    ];
+    let due = Due {
+        metrics: &metrics,
+        terms: &Terms::DEFAULT,
+        look: Look::Round,
+        at: Timestamp::from_millis(0).after(Duration::from_secs(60) * minute),
+        primary_rests,
+    };
+    let samples = [
+        ("m".to_string(), sample),
+        ("absolute".to_string(), Sample::Value(1.0)),
+    ];
+    let round = judge(&due, &samples.into(), memory);
+    *memory = round.memory;
+    (round.verdict, round.evidence[0].to_string())
+}
+
+#[test]
+fn a_primary_without_traffic_is_what_it_was_before() {
+    let baseline = Judge::Baseline(Baseline {
+        max_ratio: Some(2.0),
+        max_difference: None,
+        higher_is_better: false,
+        quantile: 0.99,
+    });
+    let both = |canary, primary| Sample::Counts {
+        canary: Tally {
+            total: 100,
+            errors: canary,
+        },
+        primary: Some(Tally {
+            total: 100,
+            errors: primary,
+        }),
+    };
+    let alone = |errors| Sample::Counts {
+        canary: Tally { total: 100, errors },
+        primary: Some(Tally::default()),
+    };
+    let mut memory = BTreeMap::new();
+    let rested = remembered(&baseline, 0, true, alone(9), &mut memory);
+    assert_eq!(
+        (rested.0, rested.1.as_str()),
+        (
+            Verdict::Pass,
+            "m abstains: the primary gets no traffic, and what it did before is not known"
+        )
+    );
+    // Six rounds: the middle of the last five is 4, and the one with an outage of the primary moves nothing.
+    for (minute, primary) in (1..).zip([90, 3, 4, 90, 4, 3]) {
+        remembered(&baseline, minute, false, both(0, primary), &mut memory);
+    }
+    let cases = [
+        (
+            8,
+            Verdict::Pass,
+            "m 8 within 2 times the primary's 4 of 2m0s before, while it had traffic",
+        ),
+        (
+            9,
+            Verdict::Fail,
+            "m 9, wanted within 2 times the primary's 4 of 2m0s before, while it had traffic",
+        ),
+    ];
+    for (errors, verdict, said) in cases {
+        let judged = remembered(&baseline, 8, true, alone(errors), &mut memory);
+        assert_eq!((judged.0, judged.1.as_str()), (verdict, said));
+    }
+    // A canary without data is not good because its primary has none.
+    for nothing in [Sample::Nothing(Nothing::NoData), counts(0, 0)] {
+        let judged = remembered(&baseline, 8, true, nothing, &mut memory);
+        assert_eq!(judged.0, Verdict::Inconclusive, "{}", judged.1);
+    }
+}
+
+#[test]
+fn a_test_of_both_sides_abstains_while_one_has_no_traffic_and_keeps_what_it_knows() {
+    let compare = Judge::Compare(super::Compare::default());
+    let both = |canary, primary| Sample::Counts {
+        canary: Tally {
+            total: 1_000,
+            errors: canary,
+        },
+        primary: Some(Tally {
+            total: 9_000,
+            errors: primary,
+        }),
+    };
+    let mut memory = BTreeMap::new();
+    remembered(&compare, 1, false, both(3, 27), &mut memory);
+    let known = memory.clone();
+    for minute in 2..10 {
+        let judged = remembered(&compare, minute, true, counts(1_000, 900), &mut memory);
+        assert_eq!(judged.0, Verdict::Pass);
+        assert!(
+            judged.1.starts_with("m abstains: the primary gets no traffic now; before, 3 of 1 000 requests failed on the canary"),
+            "{}",
+            judged.1
+        );
+    }
+    let wealth = |memory: &BTreeMap<String, super::Memory>| match memory.get("m") {
+        Some(super::Memory::Account(account)) => account.wealth.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(wealth(&memory), wealth(&known));
+    let judged = remembered(&compare, 11, true, Sample::Nothing(Nothing::NoData), &mut memory);
+    assert_eq!(judged.0, Verdict::Inconclusive);
+    // And it is not blind afterwards.
+    let judged = remembered(&compare, 12, false, both(900, 27), &mut memory);
+    assert!(judged.0 >= Verdict::Suspect, "{judged:?}");
+}
+
+#[test]
+fn two_sides_that_are_bad_alike_are_never_good_beyond_doubt() {
+    let compare = Judge::Compare(super::Compare::default());
+    let bad = || Sample::Counts {
+        canary: Tally {
+            total: 50_000,
+            errors: 50_000,
+        },
+        primary: Some(Tally {
+            total: 50_000,
+            errors: 50_000,
+        }),
+    };
+    let metrics = [metric("m", compare)];
+    let mut memory = BTreeMap::new();
+    for minute in 1..20 {
+        let due = Due {
+            metrics: &metrics,
+            terms: &Terms::DEFAULT,
+            look: Look::Round,
+            at: Timestamp::from_millis(0).after(Duration::from_secs(60) * minute),
+            primary_rests: false,
+        };
+        let round = judge(&due, &[("m".to_string(), bad())].into(), &memory);
+        assert_eq!(
+            (round.verdict, round.confirmed),
+            (Verdict::Pass, false),
+            "{:?}",
+            round.evidence
+        );
+        assert_eq!(round.evidence[0].verdict, Verdict::Pass);
+        memory = round.memory;
+    }
+}
+
+#[test]
+fn error_rates_are_better_when_they_are_smaller_whatever_the_metric_says() {
+    let baseline = Judge::Baseline(Baseline {
+        max_ratio: Some(1.5),
+        max_difference: None,
+        higher_is_better: true,
+        quantile: 0.99,
+    });
+    let sample = Sample::Counts {
+        canary: Tally {
+            total: 100,
+            errors: 60,
+        },
+        primary: Some(Tally {
+            total: 100,
+            errors: 1,
+        }),
+    };
+    expect(
+        &baseline,
+        sample,
+        "fail",
+        "m 60, wanted within 1.5 times the primary's 1",
+    );
 }

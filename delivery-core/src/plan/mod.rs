@@ -4,6 +4,7 @@
 //! A [`Spec`] says what is wanted, in the words of the field; [`Spec::compile`] makes the [`Plan`] or reports everything
 //! that is wrong with it at once. A plan that exists is a plan that can work.
 
+mod comparing;
 mod detects;
 mod kayenta;
 mod metric;
@@ -445,13 +446,14 @@ impl Plan {
         stored::largest(self.metrics.len(), self.metrics.iter().filter(series).count())
     }
 
-    /// A round of this plan, for [`judge`](crate::analysis::judge).
+    /// A round of this plan in which both sides have traffic, for [`judge`](crate::analysis::judge).
     pub fn due(&self, look: Look, at: Timestamp) -> Due<'_> {
         Due {
             metrics: &self.metrics,
             terms: &self.terms,
             look,
             at,
+            primary_rests: false,
         }
     }
 

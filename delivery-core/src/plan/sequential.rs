@@ -1,8 +1,10 @@
 //! Judges that test: what can be wrong with them as they are written.
 
 use alloc::format;
+use alloc::string::String;
 use core::time::Duration;
 
+use super::comparing;
 use super::problem::Problems;
 use super::{Expected, Flaw, Found, MetricSpec, Plan};
 use crate::analysis::sequential::{BadTest, Null};
@@ -157,16 +159,14 @@ pub(super) fn promises(plan: &Plan, problems: &mut Problems) {
         let path = format!("metrics[{at}]");
         if let Some(none) = possible.iter().find(of).filter(|it| it.is_empty()) {
             let never = none.finds.iter().all(|it| it.found == Found::Never);
-            problems.warn(
-                path,
-                if never {
-                    "promises nothing: a side that it counts gets no known share of the traffic"
-                } else {
-                    "promises nothing: the plan is over before sequential.minRounds rounds"
-                },
-            );
+            let text = if never {
+                comparing::why_never(plan, metric)
+            } else {
+                String::from("finds nothing: the plan is over before sequential.minRounds rounds")
+            };
+            problems.warn(path, text);
         } else if let Some(none) = expected.iter().flatten().find(of).filter(|it| it.is_empty()) {
-            problems.warn(path, format!("promises nothing at the expected traffic: {none}"));
+            problems.warn(path, format!("finds nothing at the expected traffic: {none}"));
         }
     }
 }

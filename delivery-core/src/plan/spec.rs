@@ -9,6 +9,7 @@ use alloc::format;
 
 use serde::{Deserialize, Serialize};
 
+use super::comparing;
 use super::metric::{self, MetricSpec};
 use super::problem::Problems;
 use super::{
@@ -286,6 +287,7 @@ impl Spec {
         };
         plan.fingerprint = self.fingerprint(&plan);
         sequential::promises(&plan, &mut problems);
+        comparing::warn(&plan, &mut problems);
         Ok((plan, problems.warnings))
     }
 

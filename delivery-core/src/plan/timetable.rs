@@ -6,8 +6,9 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
+use super::comparing::AtWhole;
 use super::{Detection, Expected, Plan, Step};
-use crate::analysis::{Budget, OnNothing};
+use crate::analysis::{Budget, Metric, OnNothing};
 use crate::weight::Weight;
 
 /// A plan's steps with the time that each can take.
@@ -38,7 +39,7 @@ pub struct Row {
 impl Timetable {
     pub(super) fn of(plan: &Plan) -> Self {
         let mut weight = Weight::ZERO;
-        let rows = plan.steps.iter().map(|step| {
+        let rows = plan.steps.iter().enumerate().map(|(at, step)| {
             weight = match step {
                 Step::Shift { weight, .. } | Step::Return { weight, .. } => *weight,
                 Step::Settle { .. } => Weight::ZERO,
@@ -50,7 +51,7 @@ impl Timetable {
                 | Step::Pause { .. }
                 | Step::Promote { .. } => weight,
             };
-            Row::of(step, weight, plan)
+            Row::of(at, step, weight, plan)
         });
         Self {
             rows: rows.collect(),
@@ -82,7 +83,7 @@ impl Timetable {
 }
 
 impl Row {
-    fn of(step: &Step, weight: Weight, plan: &Plan) -> Self {
+    fn of(at: usize, step: &Step, weight: Weight, plan: &Plan) -> Self {
         let (shortest, longest, checks) = match step {
             Step::Gate(gate) => (
                 Duration::ZERO,
@@ -106,7 +107,17 @@ impl Row {
                 let shortest = plan.interval.saturating_mul(*rounds);
                 let spare = spare_rounds(&plan.budget);
                 let longest = spare.map(|spare| shortest.saturating_add(plan.interval.saturating_mul(spare)));
-                let names: Vec<&str> = plan.metrics.iter().map(|it| it.name.as_str()).collect();
+                let name = |metric: &Metric| {
+                    let does = (weight == Weight::WHOLE).then(|| plan.at_whole(metric, at));
+                    match does {
+                        Some(AtWhole::Abstains) => {
+                            format!("{} (abstains: the primary gets no traffic)", metric.name)
+                        }
+                        Some(AtWhole::Remembers) => format!("{} (against the primary before)", metric.name),
+                        Some(AtWhole::Judges) | None => metric.name.clone(),
+                    }
+                };
+                let names: Vec<String> = plan.metrics.iter().map(name).collect();
                 (shortest, longest, names.join(", "))
             }
             Step::Pause { lasts } => (

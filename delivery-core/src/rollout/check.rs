@@ -310,7 +310,7 @@ fn judge<'a>(
         return Err(convict(state, &run, metric, round.evidence, seen));
     }
     let (checks, reason) = match round.verdict {
-        Verdict::Confirmed | Verdict::Pass => return Ok(round),
+        Verdict::Abstains | Verdict::Confirmed | Verdict::Pass => return Ok(round),
         Verdict::Suspect if !plan.terms.holds(run.checks.held) => return Ok(round),
         Verdict::Suspect => (
             run.checks.held(),

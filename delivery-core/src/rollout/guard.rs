@@ -87,8 +87,11 @@ pub(super) fn anchored(plan: &Plan, state: &State, now: Timestamp) -> Option<Sta
         Stage::Rollout(run) => {
             let latest = run.latest_due(plan, now);
             let is_late = |moment: Timestamp| latest.is_some_and(|latest| moment > latest);
-            let counted =
-                |memory: &Memory| matches!(memory, Memory::Account(it) if it.until.is_some_and(ahead));
+            let counted = |memory: &Memory| match memory {
+                Memory::Account(account) => account.until.is_some_and(ahead),
+                Memory::Past(past) => ahead(past.until),
+                Memory::Series(_) | Memory::Numbers(_) => false,
+            };
             let odd = ahead(run.entered)
                 || [run.began, run.steady, run.guarded]
                     .into_iter()
@@ -107,8 +110,10 @@ pub(super) fn anchored(plan: &Plan, state: &State, now: Timestamp) -> Option<Sta
             run.due = run.due.map(|due| latest.map_or(due, |latest| due.min(latest)));
             run.look = next_look(plan, &run.step, now, run.due).filter(|_| run.look.is_some());
             for memory in run.memory.values_mut() {
-                if let Memory::Account(account) = memory {
-                    account.until = account.until.map(|until| until.min(now));
+                match memory {
+                    Memory::Account(account) => account.until = account.until.map(|until| until.min(now)),
+                    Memory::Past(past) => past.until = past.until.min(now),
+                    Memory::Series(_) | Memory::Numbers(_) => {}
                 }
             }
             Some(state.at_stage(Stage::Rollout(run)))

@@ -8,9 +8,11 @@ use alloc::vec::Vec;
 
 use super::check::replies;
 use super::{Content, Observation, Outcome, Question, Run, State};
-use crate::analysis::{self, Account, Dispersion, Look, Memory, Nothing, Round, Sample};
+use crate::analysis::{self, Account, Dispersion, Due, Look, Memory, Nothing, Round, Sample};
 use crate::plan::Plan;
+use crate::port::Traffic;
 use crate::time::Timestamp;
+use crate::weight::Weight;
 
 /// What the judges say of what was measured, or the question that has to be answered first.
 pub(super) fn measured<'a>(
@@ -46,7 +48,10 @@ pub(super) fn measured<'a>(
         None if plan.metrics.is_empty() => &none,
         None => return Err(Outcome::Ask(Question::Measure { since })),
     };
-    let due = plan.due(look, at);
+    let due = Due {
+        primary_rests: run.wanted() == Traffic::Split(Weight::WHOLE),
+        ..plan.due(look, at)
+    };
     if unknown.is_empty() {
         return Ok(analysis::judge(&due, samples, &memory));
     }

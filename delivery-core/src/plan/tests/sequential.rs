@@ -5,7 +5,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::analysis::{Compare, Judge, MannWhitney, Objective, Terms};
+use crate::analysis::{Baseline, Compare, Judge, MannWhitney, Objective, Terms};
 use crate::plan::{
     BlueGreen, Canary, Capabilities, Expected, Found, JudgeSpec, MetricSpec, Plan, Spec, Strategy,
 };
@@ -127,8 +127,7 @@ fn the_timetable_says_what_is_found_and_what_is_not() {
         }),
         ..spec(vec![compared("errors")])
     };
-    let (plan, warnings) = spec.compile(&Capabilities::ALL).unwrap();
-    assert_eq!(warnings, []);
+    let (plan, _) = spec.compile(&Capabilities::ALL).unwrap();
     let table = plan.timetable().to_string();
     let last = table.lines().last().unwrap();
     assert_eq!(
@@ -175,10 +174,63 @@ fn a_plan_that_promises_nothing_warns() {
         }),
         ..spec(vec![compared("errors")])
     };
-    assert_eq!(
-        warned(&blue_green),
-        ["metrics[0]: promises nothing: a side that it counts gets no known share of the traffic"]
+    let relative = "metrics: all of them compare the canary with the primary: where both are bad, nothing is found; \
+                    write a thresholdRange or an objective beside them";
+    let at_whole = "metrics: at a weight of 100 % nothing is judged, because all of them compare with a primary that gets \
+                    no traffic then, and the rollout goes on: write a thresholdRange or an objective beside them, or end \
+                    below 100 %";
+    let one_sided = "metrics[0]: in every round of this plan users send requests to only one side: without others, such \
+                     as those of a load test, it finds nothing, however bad a version is";
+    assert_eq!(warned(&blue_green), [one_sided, relative, at_whole]);
+    let absolute = Spec {
+        metrics: vec![compared("errors"), MetricSpec::at_least("up", 1.0)],
+        ..blue_green
+    };
+    assert_eq!(warned(&absolute), [one_sided]);
+    let whole = |metrics| Spec {
+        strategy: Strategy::Canary(Canary {
+            step_weight: Some(10.0),
+            ..Canary::default()
+        }),
+        ..spec(metrics)
+    };
+    assert_eq!(warned(&whole(vec![compared("errors")])), [relative, at_whole]);
+    let baseline = MetricSpec::judged(
+        "errors",
+        JudgeSpec::Baseline(Baseline {
+            max_ratio: Some(1.5),
+            max_difference: None,
+            higher_is_better: false,
+            quantile: 0.99,
+        }),
     );
+    assert_eq!(warned(&whole(vec![baseline.clone()])), [relative]);
+    let series = MetricSpec::judged("series", JudgeSpec::MannWhitney(MannWhitney::default()));
+    assert_eq!(warned(&whole(vec![series.clone()])), [relative]);
+    let few = |step_weights| Spec {
+        strategy: Strategy::Canary(Canary {
+            step_weights,
+            ..Canary::default()
+        }),
+        ..spec(vec![series.clone(), MetricSpec::at_least("up", 1.0)])
+    };
+    let too_few =
+        "metrics[0]: it compares once, after 5 rounds or more in which both sides get traffic, and this plan";
+    let abstains = alloc::format!("{too_few} has 4: it abstains");
+    assert_eq!(warned(&few(vec![20.0, 40.0, 60.0, 80.0, 100.0])), [abstains]);
+    let never = alloc::format!("{too_few} has 3: every version is rolled back");
+    assert_eq!(warned(&few(vec![10.0, 20.0, 50.0])), [never]);
+    let (plan, _) = whole(vec![compared("a"), baseline])
+        .compile(&Capabilities::ALL)
+        .unwrap();
+    let table = plan.timetable();
+    let judged: Vec<&str> = table.rows.iter().map(|row| row.checks.as_str()).collect();
+    let last = judged.iter().rfind(|it| it.starts_with("a")).unwrap();
+    assert_eq!(
+        *last,
+        "a (abstains: the primary gets no traffic), errors (against the primary before)"
+    );
+    assert_eq!(judged.iter().filter(|it| **it == "a, errors").count(), 9);
     let short = Spec {
         strategy: Strategy::Canary(Canary {
             step_weights: vec![50.0],
@@ -188,7 +240,10 @@ fn a_plan_that_promises_nothing_warns() {
     };
     assert_eq!(
         warned(&short),
-        ["metrics[0]: promises nothing: the plan is over before sequential.minRounds rounds"]
+        [
+            "metrics[0]: finds nothing: the plan is over before sequential.minRounds rounds",
+            relative
+        ]
     );
     let idle = Spec {
         expected: Some(Expected {
@@ -199,7 +254,7 @@ fn a_plan_that_promises_nothing_warns() {
     };
     assert!(
         warned(&idle)[0].starts_with(
-            "metrics[0]: promises nothing at the expected traffic: errors: every request failing not within"
+            "metrics[0]: finds nothing at the expected traffic: errors: every request failing not within"
         ),
         "{:?}",
         warned(&idle)
@@ -219,7 +274,10 @@ fn a_plan_that_promises_nothing_warns() {
     window.metrics[0].window = Some(Duration::from_secs(30));
     assert_eq!(
         warned(&window),
-        ["metrics[0].window: has no effect: a sequential judge counts everything since it looked last"]
+        [
+            "metrics[0].window: has no effect: a sequential judge counts everything since it looked last",
+            relative
+        ]
     );
 }
 

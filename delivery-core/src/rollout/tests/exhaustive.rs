@@ -21,10 +21,10 @@ use std::println;
 
 use serde::Serialize;
 
-use crate::analysis::{Act, Sample};
+use crate::analysis::{Act, Baseline, Sample};
 use crate::plan::{
-    AbTest, BlueGreen, Canary, Capabilities, Gate, GateKind, MatchRule, MetricSpec, MirrorFirst, Plan, Spec,
-    Step, Strategy, Text,
+    AbTest, BlueGreen, Canary, Capabilities, Gate, GateKind, JudgeSpec, MatchRule, MetricSpec, MirrorFirst,
+    Plan, Spec, Step, Strategy, Text,
 };
 use crate::port::{Answer, CanaryWish, Pods, Traffic};
 use crate::rollout::readiness::{Readiness, is_ready, readiness, serves};
@@ -32,7 +32,7 @@ use crate::rollout::{
     Command, Content, Desired, End, Idle, Observation, Order, Outcome, Passing, Phase, Question, Reason,
     Reply, Retreat, Side, Stage, State, desired, step,
 };
-use crate::{Revision, Timestamp};
+use crate::{Revision, Timestamp, Weight};
 
 const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -426,15 +426,20 @@ impl<'m> Check<'m> {
                 // An answer to an earlier question is no answer to this one.
                 let mut late = seen.clone();
                 late.replies.extend(
-                    answers(&question, node.state.sequence.wrapping_sub(1))
-                        .into_iter()
-                        .map(|it| it.0),
+                    answers(
+                        &self.plan,
+                        &node.state,
+                        &question,
+                        node.state.sequence.wrapping_sub(1),
+                    )
+                    .into_iter()
+                    .map(|it| it.0),
                 );
                 let still = self.machine.step(&self.plan, &node.state, &late);
                 if still != Outcome::Ask(question.clone()) {
                     return Err("an answer that came too late was taken".to_string());
                 }
-                for (reply, good) in answers(&question, node.state.sequence) {
+                for (reply, good) in answers(&self.plan, &node.state, &question, node.state.sequence) {
                     let mut seen = seen.clone();
                     seen.replies.push(reply);
                     let mut after = Vec::new();
@@ -642,7 +647,7 @@ impl<'m> Check<'m> {
                     }
                     Outcome::Ask(question) => {
                         let wanted = |(_, is_good): &(Reply, bool)| *is_good == good;
-                        let reply = answers(&question, node.state.sequence)
+                        let reply = answers(&self.plan, &node.state, &question, node.state.sequence)
                             .into_iter()
                             .find(wanted)
                             .unwrap()
@@ -772,7 +777,7 @@ fn asleep(plan: &Plan, state: &State, seen: &Observation) -> Option<&'static str
 }
 
 /// All answers to a question, and whether they are good for the rollout.
-fn answers(question: &Question<'_>, sequence: u64) -> Vec<(Reply, bool)> {
+fn answers(plan: &Plan, state: &State, question: &Question<'_>, sequence: u64) -> Vec<(Reply, bool)> {
     let reply = |content, good| (Reply { sequence, content }, good);
     match question {
         Question::Gate(gate) => {
@@ -792,10 +797,20 @@ fn answers(question: &Question<'_>, sequence: u64) -> Vec<(Reply, bool)> {
         Question::History { .. } => vec![reply(Content::History(BTreeMap::new()), true)],
         Question::Measure { .. } => {
             let of = |value| BTreeMap::from([("good".to_string(), value)]);
+            let compares = plan.metrics().iter().any(|it| it.judge.compares());
+            let sample = |canary| {
+                if !compares {
+                    return Sample::Value(canary);
+                }
+                // Nothing can be measured of a primary that gets no traffic.
+                let rests = state.traffic() == Traffic::Split(Weight::WHOLE);
+                let primary = if rests { f64::NAN } else { 1.0 };
+                Sample::Pair { canary, primary }
+            };
             vec![
-                reply(Content::Measured(of(Sample::Value(1.0))), true),
-                reply(Content::Measured(of(Sample::Value(0.0))), false),
-                reply(Content::Measured(of(Sample::Value(f64::NAN))), false),
+                reply(Content::Measured(of(sample(1.0))), true),
+                reply(Content::Measured(of(sample(0.0))), false),
+                reply(Content::Measured(of(sample(f64::NAN))), false),
                 reply(Content::Measured(BTreeMap::new()), false),
             ]
         }
@@ -920,6 +935,21 @@ fn a_gradual_promotion() {
         ..canary(&[100.0])
     };
     every_state_is_safe_and_comes_to_an_end(&spec(Strategy::Canary(gradual)), (1_486_708, 23_304_442));
+}
+
+#[test]
+fn a_comparison_with_a_primary_that_has_lost_its_traffic() {
+    let baseline = Baseline {
+        max_ratio: Some(1.5),
+        max_difference: None,
+        higher_is_better: true,
+        quantile: 0.99,
+    };
+    let compared = Spec {
+        metrics: vec![MetricSpec::judged("good", JudgeSpec::Baseline(baseline))],
+        ..spec(Strategy::Canary(canary(&[50.0, 100.0])))
+    };
+    explored(&compared, Node::one_push(), (0, 0));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::*;
 use crate::analysis::{
-    AfterHeld, Compare, Direction, Evidence, MannWhitney, Memory, Objective, Terms, Verdict,
+    AfterHeld, Baseline, Compare, Direction, Evidence, MannWhitney, Memory, Objective, Terms, Verdict,
 };
 use crate::plan::JudgeSpec;
 use crate::rollout::{Reason, Stage, explain};
@@ -209,6 +209,50 @@ fn two_series_are_compared_once_at_the_end() {
     };
     let told = tell(&short, &depth(9.0));
     told.says("3 points a side, too few to compare (needs 5)");
+}
+
+#[test]
+fn a_good_version_that_gets_all_the_traffic_is_promoted_whoever_compares() {
+    let baseline = JudgeSpec::Baseline(Baseline {
+        max_ratio: Some(1.5),
+        max_difference: Some(1.0),
+        higher_is_better: false,
+        quantile: 0.99,
+    });
+    let series = JudgeSpec::MannWhitney(MannWhitney {
+        direction: Direction::Increase,
+        ..MannWhitney::default()
+    });
+    let to_the_whole = Strategy::Canary(Canary {
+        step_weight: Some(10.0),
+        ..Canary::default()
+    });
+    let blue_green = Strategy::BlueGreen(BlueGreen {
+        iterations: 6,
+        mirror: None,
+    });
+    let mirrored = Strategy::BlueGreen(BlueGreen {
+        iterations: 6,
+        mirror: Some(50.0),
+    });
+    let judges = [JudgeSpec::Compare(Compare::default()), baseline, series];
+    for strategy in [to_the_whole, blue_green, mirrored] {
+        for judge in &judges {
+            let spec = Spec {
+                strategy: strategy.clone(),
+                metrics: vec![MetricSpec::judged(ERRORS, judge.clone())],
+                ..canary()
+            };
+            let loaded = |scenario: Scenario| Scenario {
+                load_test: 20,
+                ..scenario
+            };
+            let good = tell(&spec, &loaded(worse(100, 100, 100)));
+            good.ends(Phase::Succeeded, "v2");
+            let bad = tell(&spec, &loaded(worse(100, 100, 6_000)));
+            bad.ends(Phase::Failed, "v1");
+        }
+    }
 }
 
 #[test]
