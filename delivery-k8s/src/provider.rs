@@ -3,7 +3,7 @@
 use std::fmt;
 
 use delivery_core::Weight;
-use delivery_core::plan::Capabilities;
+use delivery_core::plan::{Capabilities, Patterns};
 
 /// One provider: a row of [`PROVIDERS`].
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +14,10 @@ pub struct Provider {
     pub traffic: Traffic,
     /// Whether it can route requests that match a rule.
     pub matching: bool,
+    /// Whether such a rule may have conditions on parameters of the query.
+    pub query_params: bool,
+    /// Which regular expressions such a rule may have.
+    pub patterns: Patterns,
     /// When it can copy requests to the canary.
     pub mirror: Mirror,
     /// Whether it can keep a user on one side by a cookie.
@@ -58,6 +62,8 @@ const SPLITS: Provider = Provider {
     names: &[],
     traffic: Traffic::Split,
     matching: false,
+    query_params: false,
+    patterns: Patterns::None,
     mirror: Mirror::Never,
     sticky: false,
     needs: None,
@@ -73,6 +79,7 @@ pub const PROVIDERS: &[Provider] = &[
     Provider {
         names: &["appmesh", "appmesh:v1beta2"],
         matching: true,
+        patterns: Patterns::Linear,
         ..SPLITS
     },
     Provider {
@@ -83,6 +90,8 @@ pub const PROVIDERS: &[Provider] = &[
     Provider {
         names: &["gatewayapi:v1", "gatewayapi:v1beta1"],
         matching: true,
+        query_params: true,
+        patterns: Patterns::Linear,
         mirror: Mirror::WithoutWeights,
         sticky: true,
         needs: Some(Needs::Gateway),
@@ -91,11 +100,14 @@ pub const PROVIDERS: &[Provider] = &[
     Provider {
         names: &["gloo"],
         matching: true,
+        patterns: Patterns::Linear,
         ..SPLITS
     },
     Provider {
         names: &["istio"],
         matching: true,
+        query_params: true,
+        patterns: Patterns::Linear,
         mirror: Mirror::Share,
         sticky: true,
         ..SPLITS
@@ -120,6 +132,7 @@ pub const PROVIDERS: &[Provider] = &[
     Provider {
         names: &["nginx"],
         matching: true,
+        patterns: Patterns::Backtracking,
         needs: Some(Needs::Ingress),
         ..SPLITS
     },
@@ -158,6 +171,8 @@ impl Provider {
     /// Can do all of it, and needs nothing.
     pub(crate) const EVERYTHING: Self = Self {
         matching: true,
+        query_params: true,
+        patterns: Patterns::Backtracking,
         mirror: Mirror::Share,
         sticky: true,
         ..SPLITS
@@ -188,6 +203,8 @@ impl Provider {
             mirror,
             mirror_share: self.mirror == Mirror::Share,
             matching: self.matching,
+            query_params: self.query_params,
+            patterns: self.patterns,
             sticky: self.sticky,
         }
     }

@@ -155,7 +155,7 @@ fn cookie(canary: &Canary, objects: &[Value], traffic: Traffic) -> Option<Cookie
     (!traffic.weight().is_zero()).then(|| Cookie {
         name: affinity.cookie_name.clone(),
         value: value.into(),
-        max_age: std::time::Duration::from_secs(86_400),
+        max_age: std::time::Duration::from_secs_f64(affinity.max_age.unwrap_or(86_400.0)),
     })
 }
 
@@ -216,6 +216,7 @@ fn routing(traffic: Traffic) -> Routing {
         traffic,
         rules: std::sync::Arc::from([]),
         cookie: None,
+        primary_cookie: None,
     }
 }
 

@@ -166,10 +166,7 @@ pub(crate) fn plan(spec: &Spec) -> Result<Plan, Error> {
 pub(crate) fn capabilities() -> Capabilities {
     Capabilities {
         granularity: Weight::hundredths(1).unwrap_or(Weight::WHOLE),
-        mirror: false,
-        mirror_share: false,
-        matching: false,
-        sticky: false,
+        ..Capabilities::NONE
     }
 }
 

@@ -592,7 +592,7 @@ fn a_test_of_both_sides_abstains_while_one_has_no_traffic_and_keeps_what_it_know
         );
     }
     let wealth = |memory: &BTreeMap<String, super::Memory>| match memory.get("m") {
-        Some(super::Memory::Account(account)) => account.wealth.clone(),
+        Some(super::Memory::Account(account)) => account.wealth,
         other => panic!("{other:?}"),
     };
     assert_eq!(wealth(&memory), wealth(&known));

@@ -197,7 +197,11 @@ fn routings(can: &Capabilities) -> Vec<Routing> {
     if can.matching {
         let headers = [("x-canary".to_owned(), Text::Exact("always".to_owned()))].into();
         all.push(Routing {
-            rules: [MatchRule { headers }].into(),
+            rules: [MatchRule {
+                headers,
+                ..MatchRule::default()
+            }]
+            .into(),
             ..routing(Traffic::Match)
         });
     }

@@ -41,6 +41,13 @@ impl Plan {
         })
     }
 
+    /// Whether the plan gives the canary all traffic in the step number `at`. A primary that has none because it serves nothing
+    /// is no part of the plan.
+    pub(crate) fn primary_rests_at(&self, at: usize) -> bool {
+        let mut steps = self.judged_at();
+        steps.any(|(step, traffic)| step == at && is_whole(traffic))
+    }
+
     /// What a metric does in the step number `at`, if the primary gets no traffic in it.
     pub(super) fn at_whole(&self, metric: &Metric, at: usize) -> AtWhole {
         let known = self.rounds_of_both(at);

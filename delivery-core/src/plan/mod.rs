@@ -7,6 +7,7 @@
 mod comparing;
 mod detects;
 mod kayenta;
+mod matching;
 mod metric;
 mod problem;
 mod sequential;
@@ -14,6 +15,7 @@ mod spec;
 mod strategy;
 mod timetable;
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -268,13 +270,16 @@ impl fmt::Display for Scale {
     }
 }
 
-/// A condition on requests: all of its parts must hold.
+/// A condition on requests: all of its parts must hold, and there is at least one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MatchRule {
     /// Conditions on headers, by lower-case name. A cookie is a condition on `cookie`.
     #[serde(default)]
-    pub headers: alloc::collections::BTreeMap<String, Text>,
+    pub headers: BTreeMap<String, Text>,
+    /// Conditions on parameters of the query, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub query_params: BTreeMap<String, Text>,
 }
 
 /// A condition on a text.
@@ -306,8 +311,23 @@ pub struct Capabilities {
     pub mirror_share: bool,
     /// Whether it can route by [`MatchRule`]s.
     pub matching: bool,
+    /// Whether such a rule may have conditions on parameters of the query.
+    pub query_params: bool,
+    /// Which regular expressions it runs.
+    pub patterns: Patterns,
     /// Whether it can keep a user on one side.
     pub sticky: bool,
+}
+
+/// Which regular expressions a router runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Patterns {
+    /// None.
+    None,
+    /// Those whose time grows with the text alone, as RE2 and Go have them: no look-around, no references to groups.
+    Linear,
+    /// All that PCRE has.
+    Backtracking,
 }
 
 impl Capabilities {
@@ -320,6 +340,8 @@ impl Capabilities {
         mirror: true,
         mirror_share: true,
         matching: true,
+        query_params: true,
+        patterns: Patterns::Backtracking,
         sticky: true,
     };
     /// No traffic control: pods can be replaced, and that is all.
@@ -328,6 +350,8 @@ impl Capabilities {
         mirror: false,
         mirror_share: false,
         matching: false,
+        query_params: false,
+        patterns: Patterns::None,
         sticky: false,
     };
 

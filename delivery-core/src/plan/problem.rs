@@ -50,6 +50,8 @@ pub enum Flaw {
     Order,
     /// A field is needed, or contradicts another.
     Contradiction,
+    /// A text is no regular expression.
+    Pattern,
 }
 
 impl fmt::Display for Flaw {
@@ -64,6 +66,7 @@ impl fmt::Display for Flaw {
             Self::Name => "is no usable name",
             Self::Order => "is out of place",
             Self::Contradiction => "does not fit",
+            Self::Pattern => "is no regular expression",
         })
     }
 }

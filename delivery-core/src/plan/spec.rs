@@ -9,13 +9,13 @@ use alloc::format;
 
 use serde::{Deserialize, Serialize};
 
-use super::comparing;
 use super::metric::{self, MetricSpec};
 use super::problem::Problems;
 use super::{
     Capabilities, Expected, Flaw, Gate, GateKind, MatchRule, Plan, PlanErrors, ReadyShare, Step, Warning,
     sequential, strategy,
 };
+use super::{comparing, matching};
 use crate::analysis::{Act, Budget, OnNothing, Terms};
 use crate::revision::Revision;
 
@@ -171,13 +171,17 @@ const fn hundred() -> f64 {
     100.0
 }
 
-/// A cookie that keeps a user on the canary. Its value comes from the revision, so no restart moves anybody.
+/// Cookies that keep a user on a side. Their values come from the revision, so no restart moves anybody.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Affinity {
-    /// The cookie's name.
+    /// The name of the cookie that users get from the canary, and that keeps them there.
     pub cookie_name: String,
-    /// How long a browser keeps it; default `24h`.
+    /// The name of the cookie that users get from the primary, and that keeps them there while the weight stays; a browser
+    /// keeps it for an interval. Default: they have none, and each of their requests may be the canary's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub primary_cookie_name: Option<String>,
+    /// How long a browser keeps the canary's cookie, at least `1s`; default `24h`.
     #[serde(default = "day", with = "crate::time::written")]
     pub max_age: Duration,
 }
@@ -236,13 +240,8 @@ impl Spec {
                 "without metrics, only readiness can stop a bad revision",
             );
         }
-        if self.affinity.is_some() && !can.sticky {
-            problems.error(
-                "affinity",
-                Flaw::Unsupported,
-                "a cookie",
-                "leave affinity out, or use a router that has it",
-            );
+        if let Some(affinity) = &self.affinity {
+            matching::check_affinity(affinity, can, &mut problems);
         }
         if !problems.errors.is_empty() {
             return Err(PlanErrors {

@@ -10,6 +10,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use super::matching;
 use super::problem::Problems;
 use super::spec::List;
 use super::{
@@ -71,7 +72,10 @@ pub(super) fn steps(spec: &Spec, can: &Capabilities, problems: &mut Problems) ->
             )
         }
         Strategy::BlueGreen(blue_green) => self::blue_green(spec, blue_green, can, problems),
-        Strategy::AbTest(ab_test) if can.weights() || can.matching => self::ab_test(spec, ab_test, problems),
+        Strategy::AbTest(ab_test) if can.weights() || can.matching => {
+            matching::check_rules(&ab_test.rules, can, problems);
+            self::ab_test(spec, ab_test, problems)
+        }
         Strategy::AbTest(ab_test) => {
             problems.warn(
                 "strategy.abTest.match",
@@ -177,10 +181,6 @@ fn blue_green(spec: &Spec, blue_green: &BlueGreen, can: &Capabilities, problems:
 /// Rounds with the matching requests, then promotion.
 fn ab_test(spec: &Spec, ab_test: &AbTest, problems: &mut Problems) -> List {
     iterations(ab_test.iterations, "strategy.abTest.iterations", problems);
-    if ab_test.rules.iter().all(|rule| rule.headers.is_empty()) {
-        let remedy = "write at least one header to match; without any, use blueGreen";
-        problems.error("strategy.abTest.match", Flaw::NoStep, "no condition", remedy);
-    }
     let mut steps = opening(spec);
     steps.push(Step::Match);
     steps.push(Step::Analyse {

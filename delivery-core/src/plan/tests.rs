@@ -244,8 +244,8 @@ fn each_flaw_is_named_with_its_place_and_its_remedy() {
         (
             ab_test(1, vec![MatchRule::default()]),
             Flaw::NoStep,
-            "strategy.abTest.match: no condition never leads anywhere \
-             (write at least one header to match; without any, use blueGreen)",
+            "strategy.abTest.match[0]: no condition never leads anywhere \
+             (write at least one condition: without any, every request matches)",
         ),
         (
             blue_green(1, Some(0.0)),
@@ -360,6 +360,7 @@ fn what_the_router_cannot_do_is_refused() {
     let cookie = Affinity {
         cookie_name: String::from("side"),
         max_age: Duration::from_secs(1),
+        primary_cookie_name: None,
     };
     let step = |step| with(Strategy::Steps(vec![SCALE, step, PROMOTE, SETTLE]));
     let table = [
@@ -670,6 +671,7 @@ fn ab_test(iterations: u32, rules: Vec<MatchRule>) -> Spec {
 fn rules() -> Vec<MatchRule> {
     vec![MatchRule {
         headers: [(String::from("x-beta"), Text::Exact(String::from("yes")))].into(),
+        ..MatchRule::default()
     }]
 }
 

@@ -67,6 +67,8 @@ pub struct Routing {
     pub rules: Arc<[MatchRule]>,
     /// The cookie that keeps a user on the canary, if the plan asks for one.
     pub cookie: Option<Cookie>,
+    /// The cookie that keeps a user on the primary, if the plan asks for one.
+    pub primary_cookie: Option<Cookie>,
 }
 
 impl Routing {
@@ -76,16 +78,18 @@ impl Routing {
             traffic: Traffic::Split(split.canary),
             rules: Arc::from([]),
             cookie: None,
+            primary_cookie: None,
         }
     }
 }
 
-/// A cookie that keeps a user on the canary of one revision.
+/// A cookie that keeps a user on one side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cookie {
     /// The cookie's name.
     pub name: String,
-    /// Its value: the same for the same revision, so that a restart moves nobody.
+    /// Its value: the canary's is the same for the same revision, the primary's for the same revision and weight, so that a
+    /// restart moves nobody.
     pub value: String,
     /// How long a browser keeps it.
     pub max_age: Duration,

@@ -4,6 +4,7 @@ use super::{Idle, Side, Stage, State};
 use crate::plan::{Plan, Scale};
 use crate::port::{CanaryWish, Cookie, Routing, Traffic, Wish};
 use crate::revision::Revision;
+use crate::weight::Weight;
 
 /// What the world should look like.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +72,7 @@ pub fn desired(plan: &Plan, state: &State) -> Desired {
             traffic,
             rules,
             cookie: cookie(plan, state, traffic),
+            primary_cookie: primary_cookie(plan, state, traffic),
         }
     });
     Desired {
@@ -87,5 +89,26 @@ fn cookie(plan: &Plan, state: &State, traffic: Traffic) -> Option<Cookie> {
         name: affinity.cookie_name.clone(),
         value: value.as_str().into(),
         max_age: affinity.max_age,
+    })
+}
+
+/// The primary's cookie holds for one weight: with the next one, some of those who have it become the canary's users. With the
+/// whole traffic on one side there is nobody to keep.
+fn primary_cookie(plan: &Plan, state: &State, traffic: Traffic) -> Option<Cookie> {
+    let weight = traffic.weight();
+    let name = plan.affinity.as_ref()?.primary_cookie_name.as_ref()?;
+    if weight.is_zero() || weight == Weight::WHOLE {
+        return None;
+    }
+    let names = [
+        state.revision()?.as_str().into(),
+        weight.as_hundredths().into(),
+        "primary".into(),
+    ];
+    let value = Revision::of(&serde_json::Value::Array(names.into()));
+    Some(Cookie {
+        name: name.clone(),
+        value: value.as_str().into(),
+        max_age: plan.interval,
     })
 }

@@ -10,9 +10,7 @@ use super::check::replies;
 use super::{Content, Observation, Outcome, Question, Run, State};
 use crate::analysis::{self, Account, Dispersion, Due, Look, Memory, Nothing, Round, Sample};
 use crate::plan::Plan;
-use crate::port::Traffic;
 use crate::time::Timestamp;
-use crate::weight::Weight;
 
 /// What the judges say of what was measured, or the question that has to be answered first.
 pub(super) fn measured<'a>(
@@ -49,7 +47,7 @@ pub(super) fn measured<'a>(
         None => return Err(Outcome::Ask(Question::Measure { since })),
     };
     let due = Due {
-        primary_rests: run.wanted() == Traffic::Split(Weight::WHOLE),
+        primary_rests: !run.withheld && plan.primary_rests_at(run.at),
         ..plan.due(look, at)
     };
     if unknown.is_empty() {

@@ -919,6 +919,7 @@ fn canary() -> Spec {
 fn ab_test() -> Strategy {
     let rule = MatchRule {
         headers: [(String::from("x-beta"), Text::Exact("yes".into()))].into(),
+        ..MatchRule::default()
     };
     Strategy::AbTest(AbTest {
         iterations: 3,

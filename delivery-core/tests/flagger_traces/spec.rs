@@ -7,7 +7,7 @@ use delivery_core::Weight;
 use delivery_core::analysis::Range;
 use delivery_core::plan::{
     AbTest, Affinity, BlueGreen, Canary, Capabilities, Gate, GateKind, JudgeSpec, MatchRule, MetricSpec,
-    MirrorFirst, ReadyShare, Spec, Strategy, Text,
+    MirrorFirst, Patterns, ReadyShare, Spec, Strategy, Text,
 };
 use delivery_core::time::parse_interval;
 use serde_json::Value;
@@ -79,6 +79,7 @@ pub(crate) fn read(canary: &Value) -> (Spec, Capabilities) {
             .as_str()
             .map(|name| Affinity {
                 cookie_name: name.into(),
+                primary_cookie_name: None,
                 max_age: Duration::from_secs(86_400),
             }),
         skip_analysis: spec["skipAnalysis"].as_bool().unwrap_or(false),
@@ -98,10 +99,7 @@ fn capabilities(provider: &str, iterations: u32) -> Capabilities {
     let percent = Weight::percent(1).expect("1 %");
     let weights = Capabilities {
         granularity: percent,
-        mirror: false,
-        mirror_share: false,
-        matching: false,
-        sticky: false,
+        ..Capabilities::NONE
     };
     let gateway = provider.starts_with("gatewayapi:");
     match provider {
@@ -113,11 +111,14 @@ fn capabilities(provider: &str, iterations: u32) -> Capabilities {
         _ if gateway => Capabilities {
             mirror: iterations > 0,
             matching: true,
+            query_params: true,
+            patterns: Patterns::Linear,
             sticky: true,
             ..weights
         },
         "appmesh" | "appmesh:v1beta2" | "contour" | "gloo" | "nginx" => Capabilities {
             matching: true,
+            patterns: Patterns::Linear,
             ..weights
         },
         _ => weights,
@@ -139,13 +140,14 @@ fn rule(conditions: &Value) -> MatchRule {
         };
         (name.clone(), text)
     };
-    let headers: BTreeMap<_, _> = conditions["headers"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(header)
-        .collect();
-    MatchRule { headers }
+    let all = |field: &str| -> BTreeMap<_, _> {
+        let conditions = conditions[field].as_object();
+        conditions.into_iter().flatten().map(header).collect()
+    };
+    MatchRule {
+        headers: all("headers"),
+        query_params: all("queryParams"),
+    }
 }
 
 fn metric(metric: &Value) -> MetricSpec {

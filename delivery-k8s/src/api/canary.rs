@@ -473,9 +473,10 @@ pub struct SessionAffinity {
 }
 
 impl SessionAffinity {
-    /// The attributes of the cookie as `Set-Cookie` has them (RFC 6265, section 4.1), in Flagger's order.
-    pub fn attributes(&self) -> String {
-        let mut text = format!("Max-Age={}", self.max_age.unwrap_or(86_400.0));
+    /// The attributes of a cookie that a browser keeps for so many seconds, as `Set-Cookie` has them (RFC 6265, section 4.1),
+    /// in Flagger's order.
+    pub fn attributes(&self, max_age: u64) -> String {
+        let mut text = format!("Max-Age={max_age}");
         let mut add = |attribute: String| {
             text.push_str("; ");
             text.push_str(&attribute);

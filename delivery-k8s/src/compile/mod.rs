@@ -380,22 +380,18 @@ fn on_nothing(written: Option<&str>, found: &mut Findings) -> OnNothing {
 }
 
 fn affinity(analysis: &Analysis, found: &mut Findings) -> Option<Affinity> {
-    const PATH: &str = "spec.analysis.sessionAffinity";
     let written = analysis.session_affinity.as_ref()?;
-    if written.primary_cookie_name.as_deref() == Some(&written.cookie_name) {
-        let remedy = "a name that is not cookieName's";
-        found.error(
-            &format!("{PATH}.primaryCookieName"),
-            Flaw::Name,
-            &quoted(&written.cookie_name),
-            remedy,
-        );
-    }
+    // As Flagger has it: none is a day.
     let seconds = found
-        .whole(&format!("{PATH}.maxAge"), written.max_age)
+        .whole("spec.analysis.sessionAffinity.maxAge", written.max_age)
+        .filter(|seconds| *seconds != 0)
         .unwrap_or(86_400);
     Some(Affinity {
         cookie_name: written.cookie_name.clone(),
+        primary_cookie_name: written
+            .primary_cookie_name
+            .clone()
+            .filter(|name| !name.is_empty()),
         max_age: Duration::from_secs(u64::from(seconds.max(0).unsigned_abs())),
     })
 }

@@ -162,31 +162,27 @@ fn iterated(
 
 fn rule(at: usize, conditions: &Match, found: &mut Findings) -> MatchRule {
     let path = format!("spec.analysis.match[{at}]");
-    for (field, unread) in [
-        ("queryParams", !conditions.query_params.is_empty()),
-        ("sourceLabels", !conditions.source_labels.is_empty()),
-    ] {
-        if unread {
-            let remedy = "a condition on a header; without this one, requests would match that should not";
-            found.error(
-                &format!("{path}.{field}"),
-                Flaw::Unsupported,
-                "a condition",
-                remedy,
-            );
-        }
+    if !conditions.source_labels.is_empty() {
+        let remedy =
+            "a condition on a header or a parameter; without this one, requests would match that should not";
+        found.error(
+            &format!("{path}.sourceLabels"),
+            Flaw::Unsupported,
+            "a condition",
+            remedy,
+        );
     }
-    let headers: BTreeMap<String, Text> = conditions
-        .headers
-        .iter()
-        .filter_map(|(name, text)| {
-            Some((
-                name.to_lowercase(),
-                condition(&format!("{path}.headers.{name}"), text, found)?,
-            ))
-        })
-        .collect();
-    MatchRule { headers }
+    let mut texts = |field: &str, written: &BTreeMap<String, StringMatch>, name: fn(&str) -> String| {
+        let texts = written.iter().filter_map(|(key, text)| {
+            let condition = condition(&format!("{path}.{field}.{key}"), text, found)?;
+            Some((name(key), condition))
+        });
+        texts.collect::<BTreeMap<String, Text>>()
+    };
+    MatchRule {
+        headers: texts("headers", &conditions.headers, str::to_lowercase),
+        query_params: texts("queryParams", &conditions.query_params, str::to_owned),
+    }
 }
 
 /// A condition on a text, which is exactly one.

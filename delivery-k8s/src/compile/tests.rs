@@ -219,6 +219,25 @@ fn what_cannot_work_is_refused_with_its_path_in_the_manifest() {
             "spec.analysis.sessionAffinity.primaryCookieName: \"a\" is no usable name",
         ),
         (
+            json!({ "analysis": { "sessionAffinity": { "cookieName": "a; Domain=evil" } } }),
+            "spec.analysis.sessionAffinity.cookieName: \"a; Domain=evil\" is no usable name",
+        ),
+        (
+            json!({ "provider": "istio", "analysis": { "iterations": 5, "stepWeight": null, "maxWeight": null,
+                "match": [{ "headers": { "user-agent": { "regex": "^(?!bot).*$" } } }] } }),
+            "spec.analysis.match[0].headers.user-agent: \"^(?!bot).*$\" is more than the traffic router can do",
+        ),
+        (
+            json!({ "provider": "contour", "analysis": { "iterations": 5, "stepWeight": null, "maxWeight": null,
+                "match": [{ "headers": { "x": { "regex": "y" } } }] } }),
+            "spec.analysis.match[0].headers.x: \"y\" is more than the traffic router can do",
+        ),
+        (
+            json!({ "provider": "gloo", "analysis": { "iterations": 5, "stepWeight": null, "maxWeight": null,
+                "match": [{ "queryParams": { "x": { "exact": "y" } } }] } }),
+            "spec.analysis.match[0].queryParams: a parameter is more than the traffic router can do",
+        ),
+        (
             json!({ "provider": "traefik", "analysis": { "sessionAffinity": { "cookieName": "a" } } }),
             "spec.analysis.sessionAffinity: a cookie is more than the traffic router can do",
         ),

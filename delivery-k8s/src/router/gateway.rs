@@ -4,7 +4,7 @@ use delivery_core::port::{Cookie, Routing, Traffic};
 use serde_json::{Value, json};
 
 use super::Router;
-use super::object::{Kind, Objects, Subject, Unroutable, escaped, fields, percent, set, share};
+use super::object::{Kind, Objects, Subject, Unroutable, escaped, fields, given, has, percent, set, share};
 use crate::api::{
     BackendRef, HeaderOperations, HttpMatch, Match, ParentRef, Rewrite, Service, SessionAffinity, StringMatch,
 };
@@ -120,41 +120,55 @@ fn rules(subject: &Subject<'_>, routing: &Routing) -> Result<Vec<Value>, Unrouta
             &routing.cookie,
             analysis.and_then(|analysis| analysis.session_affinity.as_ref()),
         ) {
-            (Some(cookie), Some(affinity)) => sticky(subject, &by_weight, service, cookie, affinity),
+            (Some(cookie), Some(affinity)) => {
+                let cookies = [
+                    (Some(cookie), Traffic::CANARY),
+                    (routing.primary_cookie.as_ref(), Traffic::PRIMARY),
+                ];
+                sticky(subject, &by_weight, service, &cookies, affinity)
+            }
             (Some(_) | None, _) => vec![by_weight],
         },
     )
 }
 
-/// Whoever has the cookie stays on the canary; whom the canary answers gets the cookie.
+/// Whoever has a side's cookie stays there; whom a side answers gets its cookie.
 fn sticky(
     subject: &Subject<'_>,
     by_weight: &Value,
     service: &Service,
-    cookie: &Cookie,
+    cookies: &[(Option<&Cookie>, Traffic)],
     affinity: &SessionAffinity,
 ) -> Vec<Value> {
-    let has_cookie = json!({
-        "name": "Cookie",
-        "type": "RegularExpression",
-        "value": format!(".*{}.*{}.*", cookie.name, cookie.value)
-    });
-    let mut stays = by_weight.clone();
-    stays["matches"] = if service.matches.is_empty() {
-        json!([{ "headers": [has_cookie] }])
-    } else {
-        let matches = by_weight["matches"].as_array().into_iter().flatten();
-        matches
-            .map(|of| merged(&json!({ "headers": [has_cookie.clone()] }), of))
-            .collect()
-    };
-    stays["backendRefs"] = Value::Array(weighted(subject, Traffic::CANARY));
+    let mut rules = Vec::new();
     let mut by_weight = by_weight.clone();
-    let set_cookie = format!("{}={}; {}", cookie.name, cookie.value, affinity.attributes());
-    let added = json!({ "add": [{ "name": "Set-Cookie", "value": set_cookie }] });
-    by_weight["backendRefs"][1]["filters"] =
-        json!([{ "type": "ResponseHeaderModifier", "responseHeaderModifier": added }]);
-    vec![stays, by_weight]
+    for (cookie, side) in cookies {
+        let Some(cookie) = cookie else { continue };
+        let has_cookie = json!({
+            "name": "Cookie",
+            "type": "RegularExpression",
+            "value": has(cookie)
+        });
+        let mut stays = by_weight.clone();
+        stays["matches"] = if service.matches.is_empty() {
+            json!([{ "headers": [has_cookie] }])
+        } else {
+            let matches = by_weight["matches"].as_array().into_iter().flatten();
+            matches
+                .map(|of| merged(&json!({ "headers": [has_cookie.clone()] }), of))
+                .collect()
+        };
+        stays["backendRefs"] = Value::Array(weighted(subject, *side));
+        rules.push(stays);
+    }
+    for (cookie, side) in cookies {
+        let Some(cookie) = cookie else { continue };
+        let added = json!({ "add": [{ "name": "Set-Cookie", "value": given(cookie, affinity) }] });
+        by_weight["backendRefs"][usize::from(*side == Traffic::CANARY)]["filters"] =
+            json!([{ "type": "ResponseHeaderModifier", "responseHeaderModifier": added }]);
+    }
+    rules.push(by_weight);
+    rules
 }
 
 /// A condition of the analysis together with one of the service.

@@ -6,7 +6,7 @@ use delivery_core::port::{Cookie, Routing, Traffic};
 use serde_json::{Value, json};
 
 use super::Router;
-use super::object::{Kind, Objects, Subject, Unroutable, fields, percent, set, share};
+use super::object::{Kind, Objects, Subject, Unroutable, fields, given, has, percent, set, share};
 use crate::api::{HttpMatch, Match, Rewrite, SessionAffinity, StringMatch};
 
 const ROUTE: Kind = Kind {
@@ -132,36 +132,51 @@ fn http(subject: &Subject<'_>, routing: &Routing) -> Vec<Value> {
         &routing.cookie,
         analysis.and_then(|analysis| analysis.session_affinity.as_ref()),
     ) {
-        (Some(cookie), Some(affinity)) => sticky(subject, &by_weight, cookie, affinity),
+        (Some(cookie), Some(affinity)) => {
+            let cookies = [
+                (Some(cookie), Traffic::CANARY),
+                (routing.primary_cookie.as_ref(), Traffic::PRIMARY),
+            ];
+            sticky(subject, &by_weight, &cookies, affinity)
+        }
         (Some(_) | None, _) => vec![by_weight],
     }
 }
 
-/// Whoever has the cookie stays on the canary; whom the canary answers gets the cookie.
+/// Whoever has a side's cookie stays there; whom a side answers gets its cookie.
 fn sticky(
     subject: &Subject<'_>,
     by_weight: &Value,
-    cookie: &Cookie,
+    cookies: &[(Option<&Cookie>, Traffic)],
     affinity: &SessionAffinity,
 ) -> Vec<Value> {
-    let has_cookie = StringMatch {
-        regex: Some(format!(".*{}.*{}.*", cookie.name, cookie.value)),
-        ..StringMatch::default()
-    };
-    let mut stays = by_weight.clone();
-    let matches = merged(
-        &[Match {
-            headers: BTreeMap::from([("Cookie".into(), has_cookie)]),
-            ..Match::default()
-        }],
-        &subject.service.matches,
-    );
-    stays["match"] = json!(matches);
-    stays["route"] = Value::Array(weighted(subject, Traffic::CANARY));
+    let mut routes = Vec::new();
     let mut by_weight = by_weight.clone();
-    let set_cookie = format!("{}={}; {}", cookie.name, cookie.value, affinity.attributes());
-    by_weight["route"][1]["headers"] = json!({ "response": { "add": { "Set-Cookie": set_cookie } } });
-    vec![stays, by_weight]
+    for (cookie, side) in cookies {
+        let Some(cookie) = cookie else { continue };
+        let has_cookie = StringMatch {
+            regex: Some(has(cookie)),
+            ..StringMatch::default()
+        };
+        let mut stays = by_weight.clone();
+        let matches = merged(
+            &[Match {
+                headers: BTreeMap::from([("Cookie".into(), has_cookie)]),
+                ..Match::default()
+            }],
+            &subject.service.matches,
+        );
+        stays["match"] = json!(matches);
+        stays["route"] = Value::Array(weighted(subject, *side));
+        routes.push(stays);
+    }
+    for (cookie, side) in cookies {
+        let Some(cookie) = cookie else { continue };
+        by_weight["route"][usize::from(*side == Traffic::CANARY)]["headers"] =
+            json!({ "response": { "add": { "Set-Cookie": given(cookie, affinity) } } });
+    }
+    routes.push(by_weight);
+    routes
 }
 
 /// Every condition of the analysis with every one of the service.

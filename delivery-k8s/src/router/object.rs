@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use delivery_core::Weight;
 use delivery_core::plan::Flaw;
+use delivery_core::port::Cookie;
 use serde_json::{Map, Value, json};
 
-use crate::api::{Canary, Metadata, Service};
+use crate::api::{Canary, Metadata, Service, SessionAffinity};
 
 /// A kind of object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,6 +207,17 @@ pub(super) fn escaped(text: &str) -> String {
         pattern.push(letter);
     }
     pattern
+}
+
+/// A pattern for a header `Cookie` that has this cookie.
+pub(super) fn has(cookie: &Cookie) -> String {
+    format!(".*{}.*{}.*", escaped(&cookie.name), escaped(&cookie.value))
+}
+
+/// A header `Set-Cookie` that gives somebody this cookie.
+pub(super) fn given(cookie: &Cookie, affinity: &SessionAffinity) -> String {
+    let attributes = affinity.attributes(cookie.max_age.as_secs());
+    format!("{}={}; {attributes}", cookie.name, cookie.value)
 }
 
 /// The Ingress that users know, from which a second one is made.

@@ -63,6 +63,7 @@ fn routing(traffic: Traffic) -> Routing {
         traffic,
         rules: Arc::from([]),
         cookie: None,
+        primary_cookie: None,
     }
 }
 
@@ -150,24 +151,35 @@ fn every_router_reads_back_what_it_wrote() {
             if can.sticky {
                 let sticky = json!({
                     "interval": "1m", "stepWeight": 10, "threshold": 1,
-                    "sessionAffinity": { "cookieName": "side", "secure": true, "sameSite": "Lax" }
+                    "sessionAffinity": { "cookieName": "si.de", "primaryCookieName": "main", "secure": true, "sameSite": "Lax" }
                 });
-                let cookie = Cookie {
-                    name: "side".into(),
+                let cookie = |name: &str, seconds| Cookie {
+                    name: name.into(),
                     value: "v2".into(),
-                    max_age: std::time::Duration::from_secs(60),
+                    max_age: std::time::Duration::from_secs(seconds),
                 };
                 let traffic = Traffic::Split(Weight::percent(20).expect("a weight"));
                 let routing = Routing {
-                    cookie: Some(cookie),
+                    cookie: Some(cookie("si.de", 86_400)),
+                    primary_cookie: Some(cookie("main", 60)),
                     ..routing(traffic)
                 };
                 let (objects, seen) =
                     written(router, &canary(name, &sticky), &routing).expect("it can keep users");
                 assert_eq!(seen, Some(traffic), "{name}");
                 let text = json!(objects).to_string();
+                // A dot in a cookie's name is no pattern.
+                for part in [
+                    "si.de=v2; Max-Age=86400; SameSite=Lax; Secure",
+                    "main=v2; Max-Age=60; SameSite=Lax; Secure",
+                    r".*si\\.de.*v2.*",
+                    ".*main.*v2.*",
+                ] {
+                    assert!(text.contains(part), "{name}: {part} in {text}");
+                }
+                let given = text.find("main=v2").zip(text.find("si.de=v2"));
                 assert!(
-                    text.contains("side=v2; Max-Age=86400; SameSite=Lax; Secure"),
+                    given.is_some_and(|(primary, canary)| primary < canary),
                     "{name}: {text}"
                 );
             }

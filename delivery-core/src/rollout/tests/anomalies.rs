@@ -259,17 +259,25 @@ fn a13_the_cookie_of_a_revision_is_the_same_after_every_restart() {
     spec.affinity = Some(Affinity {
         cookie_name: String::from("side"),
         max_age: Duration::from_secs(3_600),
+        primary_cookie_name: Some(String::from("primary-side")),
     });
     let mut rig = Rig::new(&spec);
-    let mut cookies = BTreeSet::new();
+    let (mut cookies, mut primary_cookies) = (BTreeSet::new(), BTreeSet::new());
     rig.push(2);
     while !rig.state.is_idle() || rig.state.sequence == 0 {
         rig.crash().tick();
-        let cookie = desired(&rig.plan, &rig.state).routing.unwrap().cookie;
-        assert_eq!(cookie.is_some(), !rig.weight().is_zero());
-        cookies.extend(cookie.map(|it| (it.name, it.value)));
+        let routing = desired(&rig.plan, &rig.state).routing.unwrap();
+        assert_eq!(routing.cookie.is_some(), !rig.weight().is_zero());
+        assert_eq!(routing.primary_cookie.is_some(), !rig.weight().is_zero());
+        cookies.extend(routing.cookie.map(|it| (it.name, it.value)));
+        let primary = routing.primary_cookie.map(|it| (rig.weight(), it.name, it.value));
+        primary_cookies.extend(primary);
     }
     assert_eq!(cookies.len(), 1);
+    // One for each weight, so that a higher weight gets its share of those who were the primary's.
+    assert_eq!(primary_cookies.len(), 3);
+    let values: BTreeSet<_> = primary_cookies.iter().map(|(_, _, value)| value).collect();
+    assert_eq!(values.len(), 3);
 }
 
 #[test]

@@ -260,6 +260,7 @@ fn analysing() -> State {
 fn matching() -> State {
     let rule = MatchRule {
         headers: [(String::from("x-beta"), Text::Exact(String::from("yes")))].into(),
+        ..MatchRule::default()
     };
     let spec = judged(Strategy::AbTest(AbTest {
         iterations: 3,

@@ -107,6 +107,7 @@ fn blue_green_goes_back_after_the_switch() {
 fn an_ab_test_keeps_its_rules_until_it_is_promoted() {
     let rule = MatchRule {
         headers: [(String::from("x-beta"), Text::Exact(String::from("yes")))].into(),
+        ..MatchRule::default()
     };
     let spec = judged(Strategy::AbTest(AbTest {
         iterations: 2,
