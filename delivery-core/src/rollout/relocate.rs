@@ -56,6 +56,7 @@ fn remembered(plan: &Plan, run: &Run) -> BTreeMap<String, Memory> {
         let fits = match memory {
             Memory::Account(_) => metric.judge.is_sequential(),
             Memory::Series(_) => matches!(metric.judge, Judge::MannWhitney(_)),
+            Memory::Past(_) => matches!(metric.judge, Judge::Baseline(_)),
             Memory::Numbers(_) => true,
         };
         fits.then(|| (name.clone(), memory.clone()))

@@ -11,7 +11,7 @@ use core::time::Duration;
 
 use super::anomalies::{Rig, canary, judged, percent, revision};
 use crate::Timestamp;
-use crate::analysis::{Memory, Sample};
+use crate::analysis::{Memory, Past, Sample, Series};
 use crate::plan::{AbTest, BlueGreen, Gate, GateKind, MatchRule, MetricSpec, Strategy, Text};
 use crate::port::Traffic;
 use crate::rollout::stored::{NoState, decode, encode};
@@ -27,6 +27,7 @@ fn every_kind_of_state_is_read_and_written_as_in_its_golden_file() {
         ("failed-promotion", failed_promotion()),
         ("at-a-gate", at_a_gate()),
         ("analysing", analysing()),
+        ("comparing", comparing()),
         ("matching", matching()),
         ("mirroring", mirroring()),
         ("withheld", withheld()),
@@ -254,6 +255,23 @@ fn analysing() -> State {
     let mut state = told(rig.state);
     let memory = Memory::Numbers(vec![0.5, 3.0]);
     run(&mut state).memory.insert(String::from("duration"), memory);
+    state
+}
+
+/// What the primary was before, and a series of either side.
+fn comparing() -> State {
+    let mut state = analysing();
+    let memory = &mut run(&mut state).memory;
+    let past = Past {
+        primary: vec![0.25, 3.0],
+        until: Timestamp::from_millis(120_000),
+    };
+    memory.insert(String::from("errors"), Memory::Past(past));
+    let series = Series {
+        canary: vec![1.0, 2.5],
+        primary: vec![2.0],
+    };
+    memory.insert(String::from("queue"), Memory::Series(series));
     state
 }
 
