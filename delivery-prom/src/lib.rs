@@ -78,4 +78,4 @@ pub use self::client::{Answer, Client, Dialect, Instant, Ranged, Server};
 pub use self::error::Error;
 pub use self::question::{Form, Part, Question};
 pub use self::reply::Pick;
-pub use self::source::{Measured, Metrics};
+pub use self::source::{Measured, Metrics, ShortWindow};

@@ -25,6 +25,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::error::ErrorKind;
 use delivery_core::host::SystemClock;
+use delivery_core::port::Clock;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::options::Options;
@@ -65,6 +66,14 @@ fn main() -> ExitCode {
 
 /// Shows a round per interval; ends when nobody looks any more, or after one.
 async fn watch(options: &Options, watched: &Watched) -> ExitCode {
+    let running = watched.primary.as_ref().unwrap_or(&watched.canary);
+    for short in watched
+        .metrics
+        .short_windows(&watched.plan, running, SystemClock.now())
+        .await
+    {
+        eprintln!("{short}");
+    }
     let mut memory = BTreeMap::new();
     let mut beats = interval(watched.plan.interval());
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -1,6 +1,7 @@
 //! The metric source: what a plan's metrics are measured with.
 
 mod ask;
+mod windows;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use futures::future::try_join_all;
 use tokio::sync::Semaphore;
 
 use self::ask::Asking;
+pub use self::windows::ShortWindow;
 use crate::client::{Client, Dialect};
 use crate::error::{Error, SHOWN, shortened};
 use crate::queries::{Provider, UnknownProvider};
@@ -163,14 +165,7 @@ impl Metrics {
     pub async fn measure_with_queries(&self, ask: &Measure<'_>) -> Result<Measured, Error> {
         let chosen = self.choose(ask.metric)?;
         let (question, names) = self.with_names(&chosen);
-        let asking = Asking {
-            metrics: self,
-            question,
-            names: &names,
-            ask,
-            queries: std::sync::Mutex::default(),
-            warnings: std::sync::Mutex::default(),
-        };
+        let asking = self.asking(question, &names, ask);
         let sample = asking.sample().await?;
         let sample = match (&chosen, sample) {
             (Chosen::Builtin(provider, _), Sample::Value(value)) => {
@@ -192,14 +187,8 @@ impl Metrics {
         let (Some(primary), Some(revision)) = (&question.primary, ask.primary) else {
             return Ok(Vec::new());
         };
-        let question = Question {
-            canary: primary.clone(),
-            primary: None,
-            newest: None,
-            max_age: None,
-            ..question.clone()
-        };
-        let (question, names) = (&question, &names);
+        let question = &about(question, primary);
+        let names = &names;
         let samples = windows.iter().map(|window| async move {
             let ask = Measure {
                 window: *window,
@@ -207,17 +196,28 @@ impl Metrics {
                 primary: None,
                 ..ask.clone()
             };
-            let asking = Asking {
-                metrics: self,
-                question,
-                names,
-                ask: &ask,
-                queries: std::sync::Mutex::default(),
-                warnings: std::sync::Mutex::default(),
-            };
-            asking.sample().await
+            self.asking(question, names, &ask).sample().await
         });
         try_join_all(samples).await
+    }
+
+    /// A revision that runs and is nobody's canary: what the metric's question asks of the primary, or what it asks at all.
+    async fn running(&self, ask: &Measure<'_>) -> Result<Sample, Error> {
+        let chosen = self.choose(ask.metric)?;
+        let (question, names) = self.with_names(&chosen);
+        let question = about(question, question.primary.as_ref().unwrap_or(&question.canary));
+        self.asking(&question, &names, ask).sample().await
+    }
+
+    fn asking<'a>(&'a self, question: &'a Question, names: &'a Names, ask: &'a Measure<'a>) -> Asking<'a> {
+        Asking {
+            metrics: self,
+            question,
+            names,
+            ask,
+            queries: std::sync::Mutex::default(),
+            warnings: std::sync::Mutex::default(),
+        }
     }
 
     fn choose(&self, metric: &Metric) -> Result<Chosen<'_>, Error> {
@@ -298,6 +298,17 @@ impl MetricSource for Metrics {
             Err(Error::NoQuery { .. }) => Ok(Vec::new()),
             Err(error) => Err(error.measuring(&ask.metric.name)),
         }
+    }
+}
+
+/// A question about one side alone, whose newest data nobody asks for.
+fn about(question: &Question, side: &Form) -> Question {
+    Question {
+        canary: side.clone(),
+        primary: None,
+        newest: None,
+        max_age: None,
+        ..question.clone()
     }
 }
 

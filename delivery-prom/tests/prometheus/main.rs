@@ -218,6 +218,58 @@ async fn which_of_several_series_counts() {
     }
 }
 
+/// Scraped every 15 s: a window as long has one scrape in it, for ever.
+#[tokio::test]
+#[ignore = "needs prometheus: run the README's test command"]
+async fn a_window_as_long_as_the_scrape_interval_is_found_beforehand() {
+    let prometheus = Prometheus::with(REQUESTS).start().await;
+    let source = Metrics::new(prometheus.client())
+        .names(web())
+        .question("counts", Question::new(counts("{{ target }}")))
+        .question(
+            "pair",
+            Question::new(counts("{{ target }}-canary")).against(counts("{{ target }}-primary")),
+        );
+    let judged = |name: &str, query: Option<&str>| MetricSpec {
+        query: query.map(str::to_owned),
+        ..MetricSpec::at_least(name, 1.0)
+    };
+    let metrics = || {
+        vec![
+            judged("counts", None),
+            judged("pair", None),
+            judged(
+                "rate",
+                Some(r#"sum(rate(requests_total{app="{{ target }}"}[{{ interval }}]))"#),
+            ),
+            judged(
+                "gauge",
+                Some(r#"sum(last_over_time(queue{app="{{ target }}"}[{{ interval }}]))"#),
+            ),
+            judged("missing", Some("sum(rate(missing[{{ interval }}]))")),
+            judged("broken", Some("sum(rate(")),
+        ]
+    };
+    let revision = Revision::new("v1").unwrap();
+    for (interval, short) in [(15, &["counts", "pair", "rate"][..]), (30, &[])] {
+        let found = source
+            .short_windows(&plan(metrics(), interval), &revision, at(127))
+            .await;
+        let names: Vec<&str> = found.iter().map(|it| it.metric.as_str()).collect();
+        assert_eq!(names, short, "{interval} s");
+        let enough = found.iter().all(|it| it.enough == Duration::from_secs(30));
+        assert!(enough, "{found:?}");
+        if let Some(first) = found.first() {
+            assert_eq!(
+                first.to_string(),
+                "metric counts sees nothing in its window of 15s (1 scrape in the window, 2 needed: let the interval be at \
+                 least twice the scrape interval), and something in one of 30s: let the interval be as long, or scrape more \
+                 often"
+            );
+        }
+    }
+}
+
 #[tokio::test]
 #[ignore = "needs prometheus: run the README's test command"]
 async fn data_that_is_too_old_is_nothing() {
