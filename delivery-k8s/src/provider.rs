@@ -5,7 +5,9 @@ use std::fmt;
 use delivery_core::Weight;
 use delivery_core::plan::{Capabilities, Patterns};
 
-/// One provider: a row of [`PROVIDERS`].
+use crate::router::ROUTERS;
+
+/// One provider. It stands in the file of its [`Router`](crate::router::Router), where there is one.
 #[derive(Clone, Copy, Debug)]
 pub struct Provider {
     /// What users write in `spec.provider`.
@@ -57,93 +59,22 @@ pub enum Needs {
     Gateway,
 }
 
-/// Splits traffic, and nothing more: what most rows below begin with.
-const SPLITS: Provider = Provider {
-    names: &[],
-    traffic: Traffic::Split,
-    matching: false,
-    query_params: false,
-    patterns: Patterns::None,
-    mirror: Mirror::Never,
-    sticky: false,
-    needs: None,
-};
-
-/// Every provider that Flagger 1.44 has (reference: its `pkg/router/factory.go` and the routers beside it).
-pub const PROVIDERS: &[Provider] = &[
-    Provider {
-        names: &["apisix"],
-        needs: Some(Needs::Route),
-        ..SPLITS
-    },
+/// The providers of Flagger 1.44 that have no router here yet (reference: its `pkg/router/factory.go` and the routers
+/// beside it). A Canary that names one compiles to a plan.
+const WITHOUT_ROUTER: &[Provider] = &[
     Provider {
         names: &["appmesh", "appmesh:v1beta2"],
         matching: true,
         patterns: Patterns::Linear,
-        ..SPLITS
-    },
-    Provider {
-        names: &["contour"],
-        matching: true,
-        ..SPLITS
-    },
-    Provider {
-        names: &["gatewayapi:v1", "gatewayapi:v1beta1"],
-        matching: true,
-        query_params: true,
-        patterns: Patterns::Linear,
-        mirror: Mirror::WithoutWeights,
-        sticky: true,
-        needs: Some(Needs::Gateway),
-        ..SPLITS
-    },
-    Provider {
-        names: &["gloo"],
-        matching: true,
-        patterns: Patterns::Linear,
-        ..SPLITS
-    },
-    Provider {
-        names: &["istio"],
-        matching: true,
-        query_params: true,
-        patterns: Patterns::Linear,
-        mirror: Mirror::Share,
-        sticky: true,
-        ..SPLITS
+        ..Provider::SPLITS
     },
     Provider {
         names: &["knative"],
-        ..SPLITS
-    },
-    Provider {
-        names: &["kubernetes"],
-        traffic: Traffic::Switch,
-        ..SPLITS
+        ..Provider::SPLITS
     },
     Provider {
         names: &["kuma"],
-        ..SPLITS
-    },
-    Provider {
-        names: &["linkerd", "osm", "smi:v1alpha1", "smi:v1alpha2", "smi:v1alpha3"],
-        ..SPLITS
-    },
-    Provider {
-        names: &["nginx"],
-        matching: true,
-        patterns: Patterns::Backtracking,
-        needs: Some(Needs::Ingress),
-        ..SPLITS
-    },
-    Provider {
-        names: &["skipper"],
-        needs: Some(Needs::Ingress),
-        ..SPLITS
-    },
-    Provider {
-        names: &["traefik"],
-        ..SPLITS
+        ..Provider::SPLITS
     },
 ];
 
@@ -159,8 +90,12 @@ struct Known;
 
 impl fmt::Display for Known {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = PROVIDERS.iter().flat_map(|provider| provider.names);
-        for (at, name) in names.enumerate() {
+        let mut names: Vec<&str> = Provider::all()
+            .flat_map(|provider| provider.names)
+            .copied()
+            .collect();
+        names.sort_unstable();
+        for (at, name) in names.into_iter().enumerate() {
             write!(f, "{}{name}", if at == 0 { "" } else { ", " })?;
         }
         Ok(())
@@ -168,6 +103,18 @@ impl fmt::Display for Known {
 }
 
 impl Provider {
+    /// Splits traffic, and nothing more: what most rows begin with.
+    pub(crate) const SPLITS: Self = Self {
+        names: &[],
+        traffic: Traffic::Split,
+        matching: false,
+        query_params: false,
+        patterns: Patterns::None,
+        mirror: Mirror::Never,
+        sticky: false,
+        needs: None,
+    };
+
     /// Can do all of it, and needs nothing.
     pub(crate) const EVERYTHING: Self = Self {
         matching: true,
@@ -175,15 +122,21 @@ impl Provider {
         patterns: Patterns::Backtracking,
         mirror: Mirror::Share,
         sticky: true,
-        ..SPLITS
+        ..Self::SPLITS
     };
+
+    /// Every provider that a Canary may name: those of [`ROUTERS`], and those that have no router yet.
+    pub fn all() -> impl Iterator<Item = &'static Self> {
+        let routed = ROUTERS.iter().map(|router| &router.provider);
+        routed.chain(WITHOUT_ROUTER)
+    }
 
     /// The provider of that name.
     ///
     /// # Errors
     /// [`UnknownProvider`], which lists the known ones. Flagger takes Istio then, with a line in its log.
     pub fn named(name: &str) -> Result<&'static Self, UnknownProvider> {
-        let found = PROVIDERS.iter().find(|provider| provider.names.contains(&name));
+        let found = Self::all().find(|provider| provider.names.contains(&name));
         found.ok_or_else(|| UnknownProvider { name: name.into() })
     }
 

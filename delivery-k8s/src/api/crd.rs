@@ -86,10 +86,9 @@ fn one_of(names: &[&str]) -> Schema {
 }
 
 pub(super) fn provider(_: &mut SchemaGenerator) -> Schema {
-    let names: Vec<&str> = crate::provider::PROVIDERS
-        .iter()
-        .flat_map(|provider| provider.names.iter().copied())
-        .collect();
+    let names = crate::provider::Provider::all().flat_map(|provider| provider.names.iter().copied());
+    let mut names: Vec<&str> = names.collect();
+    names.sort_unstable();
     one_of(&names)
 }
 

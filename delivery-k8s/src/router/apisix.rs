@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::Router;
 use super::object::{Kind, Objects, Subject, Unroutable, percent, share};
+use crate::provider::{Needs, Provider};
 
 const ROUTE: Kind = Kind {
     api_version: "apisix.apache.org/v2",
@@ -17,7 +18,11 @@ const PRIORITY: u32 = 10_000;
 
 /// Weights stand in `spec.http[].backends[].weight` of the copy.
 pub(super) const APISIX_ROUTE: Router = Router {
-    providers: &["apisix"],
+    provider: Provider {
+        names: &["apisix"],
+        needs: Some(Needs::Route),
+        ..Provider::SPLITS
+    },
     writes: &[ROUTE],
     objects,
     observe,

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::Router;
 use super::object::{Kind, Objects, Subject, Unroutable, fields, percent, set, share};
 use crate::api::{Match, StringMatch};
+use crate::provider::Provider;
 
 const PROXY: Kind = Kind {
     api_version: "projectcontour.io/v1",
@@ -15,7 +16,11 @@ const PROXY: Kind = Kind {
 
 /// Weights stand in `spec.routes[].services[].weight`; a service without one gets nothing.
 pub(super) const HTTP_PROXY: Router = Router {
-    providers: &["contour"],
+    provider: Provider {
+        names: &["contour"],
+        matching: true,
+        ..Provider::SPLITS
+    },
     writes: &[PROXY],
     objects,
     observe,

@@ -1,5 +1,6 @@
 //! The Gateway API: an `HTTPRoute` divides the requests.
 
+use delivery_core::plan::Patterns;
 use delivery_core::port::{Cookie, Routing, Traffic};
 use serde_json::{Value, json};
 
@@ -8,6 +9,7 @@ use super::object::{Kind, Objects, Subject, Unroutable, escaped, fields, given, 
 use crate::api::{
     BackendRef, HeaderOperations, HttpMatch, Match, ParentRef, Rewrite, Service, SessionAffinity, StringMatch,
 };
+use crate::provider::{Mirror, Needs, Provider};
 
 const ROUTE: Kind = Kind {
     api_version: "gateway.networking.k8s.io/v1",
@@ -17,7 +19,16 @@ const ROUTE: Kind = Kind {
 
 /// Weights stand in `spec.rules[].backendRefs[].weight`.
 pub(super) const HTTP_ROUTE: Router = Router {
-    providers: &["gatewayapi:v1", "gatewayapi:v1beta1"],
+    provider: Provider {
+        names: &["gatewayapi:v1", "gatewayapi:v1beta1"],
+        matching: true,
+        query_params: true,
+        patterns: Patterns::Linear,
+        mirror: Mirror::WithoutWeights,
+        sticky: true,
+        needs: Some(Needs::Gateway),
+        ..Provider::SPLITS
+    },
     writes: &[ROUTE],
     objects,
     observe,

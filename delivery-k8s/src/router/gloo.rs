@@ -1,11 +1,13 @@
 //! Gloo: a `RouteTable` divides the requests between two `Upstream`s.
 
+use delivery_core::plan::Patterns;
 use delivery_core::port::{Routing, Traffic};
 use serde_json::{Value, json};
 
 use super::Router;
 use super::object::{Kind, Objects, Subject, Unroutable, fields, percent, share};
 use crate::api::{Match, StringMatch};
+use crate::provider::Provider;
 
 const TABLE: Kind = Kind {
     api_version: "gateway.solo.io/v1",
@@ -20,7 +22,12 @@ const UPSTREAM: Kind = Kind {
 
 /// Weights stand in `spec.routes[].routeAction.multi.destinations[].weight`; one without has none.
 pub(super) const ROUTE_TABLE: Router = Router {
-    providers: &["gloo"],
+    provider: Provider {
+        names: &["gloo"],
+        matching: true,
+        patterns: Patterns::Linear,
+        ..Provider::SPLITS
+    },
     writes: &[TABLE, UPSTREAM],
     objects,
     observe,

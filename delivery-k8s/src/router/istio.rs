@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use delivery_core::plan::Patterns;
 use delivery_core::port::{Cookie, Routing, Traffic};
 use serde_json::{Value, json};
 
 use super::Router;
 use super::object::{Kind, Objects, Subject, Unroutable, fields, given, has, percent, set, share};
 use crate::api::{HttpMatch, Match, Rewrite, SessionAffinity, StringMatch};
+use crate::provider::{Mirror, Provider};
 
 const ROUTE: Kind = Kind {
     api_version: "networking.istio.io/v1beta1",
@@ -23,7 +25,15 @@ const RULE: Kind = Kind {
 
 /// Weights stand in the routes of `spec.http`, or of `spec.tcp` where the service speaks `tcp`.
 pub(super) const VIRTUAL_SERVICE: Router = Router {
-    providers: &["istio"],
+    provider: Provider {
+        names: &["istio"],
+        matching: true,
+        query_params: true,
+        patterns: Patterns::Linear,
+        mirror: Mirror::Share,
+        sticky: true,
+        ..Provider::SPLITS
+    },
     writes: &[ROUTE, RULE],
     objects,
     observe,

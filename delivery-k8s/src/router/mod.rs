@@ -1,8 +1,10 @@
 //! Routers: the objects that divide the requests between primary and canary.
 //!
-//! A router is a row of [`ROUTERS`]: which providers it serves, which kinds of objects it writes, what these objects look
-//! like for a [`Routing`], and how the requests are divided according to objects that are there. All of it is pure; what
-//! reads and writes the cluster is the same for all of them. A new one is a file beside this one and a line in the table.
+//! A router is a row of [`ROUTERS`]: which provider it serves and what that can do, which kinds of objects it writes, what
+//! these objects look like for a [`Routing`], and how the requests are divided according to objects that are there. All of
+//! it is pure; what reads and writes the cluster is the same for all of them. A new one is a file beside this one, its
+//! `mod`, and a line in the table: validation of Canaries, the definition for the API server and the tests follow from it.
+//! `CONTRIBUTING.md` walks through it.
 //!
 //! The objects are those that the running Flagger 1.44 wrote (`tests/flagger_objects.rs` compares them all), but for:
 //!
@@ -29,12 +31,13 @@ use serde_json::Value;
 
 pub use self::object::{Kind, Objects, Pods, Subject, Unroutable};
 pub use self::service::services;
+use crate::provider::Provider;
 
 /// How one kind of data plane divides requests.
 #[derive(Clone, Copy, Debug)]
 pub struct Router {
-    /// The providers that use it.
-    pub providers: &'static [&'static str],
+    /// The provider that it serves: what users write in `spec.provider`, and what these objects can say.
+    pub provider: Provider,
     /// The kinds of objects that it writes.
     pub writes: &'static [Kind],
     /// The objects as they should be. Each is whole: what is not in it should not be there.
@@ -43,7 +46,7 @@ pub struct Router {
     pub observe: fn(&Subject<'_>, &Objects) -> Option<Traffic>,
 }
 
-/// Every router. Providers of Flagger that are not here yet have no router yet.
+/// Every router. A provider of Flagger that has none yet stands in [`provider`](crate::provider).
 pub const ROUTERS: &[&Router] = &[
     &apisix::APISIX_ROUTE,
     &contour::HTTP_PROXY,
@@ -65,7 +68,7 @@ impl Router {
         ROUTERS
             .iter()
             .copied()
-            .find(|router| router.providers.contains(&provider))
+            .find(|router| router.provider.names.contains(&provider))
     }
 }
 

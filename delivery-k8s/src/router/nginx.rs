@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use delivery_core::plan::Patterns;
 use delivery_core::port::{Routing, Traffic};
 use serde_json::{Value, json};
 
 use super::Router;
 use super::object::{Ingress, Kind, Objects, Subject, Unroutable, escaped, percent, share};
 use crate::api::StringMatch;
+use crate::provider::{Needs, Provider};
 
 pub(super) const INGRESS: Kind = Kind {
     api_version: "networking.k8s.io/v1",
@@ -20,7 +22,13 @@ const PREFIX: &str = "nginx.ingress.kubernetes.io";
 
 /// The weight stands in the annotation `canary-weight` of the copy, a condition in `canary-by-…`.
 pub(super) const CANARY_INGRESS: Router = Router {
-    providers: &["nginx"],
+    provider: Provider {
+        names: &["nginx"],
+        matching: true,
+        patterns: Patterns::Backtracking,
+        needs: Some(Needs::Ingress),
+        ..Provider::SPLITS
+    },
     writes: &[INGRESS],
     objects,
     observe,

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::Router;
 use super::object::{Kind, Objects, Pods, Subject, Unroutable, set, unreconciled};
 use crate::api::Metadata;
+use crate::provider::{self, Provider};
 
 const KIND: Kind = Kind {
     api_version: "v1",
@@ -18,7 +19,11 @@ const KIND: Kind = Kind {
 /// Traffic stays where the [`services`] send it: to the primary. What is judged gets none of it, and plans for this
 /// router never ask for any.
 pub(super) const SERVICE: Router = Router {
-    providers: &["kubernetes"],
+    provider: Provider {
+        names: &["kubernetes"],
+        traffic: provider::Traffic::Switch,
+        ..Provider::SPLITS
+    },
     writes: &[],
     objects: |_, routing| match routing.traffic {
         Traffic::PRIMARY => Ok(Vec::new()),

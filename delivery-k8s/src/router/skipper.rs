@@ -8,13 +8,18 @@ use serde_json::{Value, json};
 use super::Router;
 use super::nginx::INGRESS;
 use super::object::{Ingress, Objects, Subject, Unroutable, percent, share};
+use crate::provider::{Needs, Provider};
 
 const WEIGHTS: &str = "zalando.org/backend-weights";
 const PREDICATE: &str = "zalando.org/skipper-predicate";
 
 /// Weights stand in the annotation `zalando.org/backend-weights`, as JSON.
 pub(super) const WEIGHTED_INGRESS: Router = Router {
-    providers: &["skipper"],
+    provider: Provider {
+        names: &["skipper"],
+        needs: Some(Needs::Ingress),
+        ..Provider::SPLITS
+    },
     writes: &[INGRESS],
     objects,
     observe,

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::Router;
 use super::object::{Kind, Objects, Subject, Unroutable, percent, share};
+use crate::provider::Provider;
 
 const ALPHA_1: Kind = Kind {
     api_version: "split.smi-spec.io/v1alpha1",
@@ -22,7 +23,10 @@ const ALPHA_3: Kind = Kind {
 
 /// Weights stand in `spec.backends[].weight`; in this version they are quantities, written as texts.
 pub(super) const TRAFFIC_SPLIT_1: Router = Router {
-    providers: &["linkerd", "smi:v1alpha1"],
+    provider: Provider {
+        names: &["linkerd", "smi:v1alpha1"],
+        ..Provider::SPLITS
+    },
     writes: &[ALPHA_1],
     objects: |subject, routing| split(subject, routing, ALPHA_1, |weight| json!(weight.to_string())),
     observe,
@@ -30,7 +34,10 @@ pub(super) const TRAFFIC_SPLIT_1: Router = Router {
 
 /// Weights stand in `spec.backends[].weight`.
 pub(super) const TRAFFIC_SPLIT_2: Router = Router {
-    providers: &["osm", "smi:v1alpha2"],
+    provider: Provider {
+        names: &["osm", "smi:v1alpha2"],
+        ..Provider::SPLITS
+    },
     writes: &[ALPHA_2],
     objects: |subject, routing| split(subject, routing, ALPHA_2, |weight| json!(weight)),
     observe,
@@ -38,7 +45,10 @@ pub(super) const TRAFFIC_SPLIT_2: Router = Router {
 
 /// Weights stand in `spec.backends[].weight`.
 pub(super) const TRAFFIC_SPLIT_3: Router = Router {
-    providers: &["smi:v1alpha3"],
+    provider: Provider {
+        names: &["smi:v1alpha3"],
+        ..Provider::SPLITS
+    },
     writes: &[ALPHA_3],
     objects: |subject, routing| split(subject, routing, ALPHA_3, |weight| json!(weight)),
     observe,

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::Router;
 use super::object::{Kind, Objects, Subject, Unroutable, percent, share};
+use crate::provider::Provider;
 
 const SERVICE: Kind = Kind {
     api_version: "traefik.io/v1alpha1",
@@ -14,7 +15,10 @@ const SERVICE: Kind = Kind {
 
 /// Weights stand in `spec.weighted.services`; without traffic, the canary is not among them.
 pub(super) const TRAEFIK_SERVICE: Router = Router {
-    providers: &["traefik"],
+    provider: Provider {
+        names: &["traefik"],
+        ..Provider::SPLITS
+    },
     writes: &[SERVICE],
     objects,
     observe,
