@@ -46,6 +46,7 @@ pub struct Ports<'a> {
 
 /// How far a rollout went, and when to come back.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Advance {
     /// The state now.
     pub state: State,

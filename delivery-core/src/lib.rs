@@ -98,3 +98,15 @@ pub use self::weight::{Split, Weight};
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct OwnReadme;
+
+#[cfg(all(doctest, feature = "contract", feature = "sim"))]
+#[doc = include_str!("../../CONTRIBUTING.md")]
+struct Contributing;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/architecture.md")]
+struct Architecture;

@@ -91,3 +91,7 @@ pub mod notify;
 pub use self::client::{Client, ClientBuilder, Endpoint};
 pub use self::error::{Cause, Error};
 pub use self::fan_out::FanOut;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

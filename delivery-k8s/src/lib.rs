@@ -29,3 +29,7 @@ pub mod api;
 pub mod compile;
 pub mod provider;
 pub mod router;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

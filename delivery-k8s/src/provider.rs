@@ -9,6 +9,7 @@ use crate::router::ROUTERS;
 
 /// One provider. It stands in the file of its [`Router`](crate::router::Router), where there is one.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Provider {
     /// What users write in `spec.provider`.
     pub names: &'static [&'static str],
@@ -30,6 +31,7 @@ pub struct Provider {
 
 /// What a provider can do with traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Traffic {
     /// It splits it, in steps of one percent.
     Split,
@@ -39,6 +41,7 @@ pub enum Traffic {
 
 /// When a provider can copy requests to the canary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Mirror {
     /// Never.
     Never,
@@ -50,6 +53,7 @@ pub enum Mirror {
 
 /// What a Canary must name for a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Needs {
     /// `spec.ingressRef`.
     Ingress,
@@ -81,6 +85,7 @@ const WITHOUT_ROUTER: &[Provider] = &[
 /// A name that no provider has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no provider has the name {name:?} (expected one of {known})", known = Known)]
+#[non_exhaustive]
 pub struct UnknownProvider {
     /// The name.
     pub name: String,

@@ -79,3 +79,7 @@ pub use self::error::Error;
 pub use self::question::{Form, Part, Question};
 pub use self::reply::Pick;
 pub use self::source::{Measured, Metrics, ShortWindow};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

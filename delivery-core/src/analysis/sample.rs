@@ -100,6 +100,7 @@ impl Tally {
 
 /// Why there is nothing to judge.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Nothing {
     /// The source answered, and had no data: no traffic, no series.
     NoData,

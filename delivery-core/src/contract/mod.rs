@@ -55,6 +55,7 @@ const STAYS: u32 = 5;
 /// A promise that an implementation does not keep.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{port} breaks its contract: {promise}. Seen: {seen}")]
+#[non_exhaustive]
 pub struct Violation {
     /// The port's trait, e.g. `StateStore`.
     pub port: &'static str,

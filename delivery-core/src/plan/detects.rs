@@ -27,6 +27,7 @@ pub struct Expected {
 
 /// What a judge finds within a plan, at the expected traffic.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Detection {
     /// The metric.
     pub metric: String,
@@ -36,6 +37,7 @@ pub struct Detection {
 
 /// How soon a canary is found that is so much worse.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Find {
     /// How many times the primary's errors it has; none: every request fails.
     pub times: Option<f64>,
@@ -45,6 +47,7 @@ pub struct Find {
 
 /// How soon something is found.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Found {
     /// So long after the first traffic on the canary.
     Within(Duration),

@@ -25,6 +25,7 @@ use crate::analysis::{Direction, MannWhitney, Range};
 
 /// What a canary config becomes.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Imported {
     /// The metrics, in the config's order.
     pub metrics: Vec<MetricSpec>,

@@ -31,6 +31,7 @@ pub struct MetricSpec {
 
 /// Who judges a metric, as it is written.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum JudgeSpec {
     /// `thresholdRange`, as in Flagger: within bounds, which are good themselves. `range` is another word for it.
     Range(Range),

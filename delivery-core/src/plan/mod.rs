@@ -39,6 +39,7 @@ use crate::weight::Weight;
 /// One step of a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum Step {
     /// Ask somebody. Done when approved.
     Gate(Gate),
@@ -285,6 +286,7 @@ pub struct MatchRule {
 /// A condition on a text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub enum Text {
     /// It is exactly this.
     Exact(String),

@@ -13,6 +13,7 @@ use crate::weight::Weight;
 
 /// A plan's steps with the time that each can take.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Timetable {
     /// A row per step, in order.
     pub rows: Vec<Row>,
@@ -22,6 +23,7 @@ pub struct Timetable {
 
 /// One step of a timetable.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Row {
     /// The step, in words.
     pub step: String,

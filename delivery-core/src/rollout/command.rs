@@ -25,6 +25,7 @@ pub struct Command {
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub enum Order {
     /// Approve the gate that is waited for, or `resume` the step that waits for it.
     Approve,

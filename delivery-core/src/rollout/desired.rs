@@ -8,6 +8,7 @@ use crate::weight::Weight;
 
 /// What the world should look like.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Desired {
     /// The pods.
     pub pods: Wish,

@@ -230,6 +230,7 @@ impl fmt::Display for Phase {
 
 /// What users of Flagger see in a canary's status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Status {
     /// The phase.
     pub phase: Phase,

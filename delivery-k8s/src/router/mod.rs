@@ -35,6 +35,7 @@ use crate::provider::Provider;
 
 /// How one kind of data plane divides requests.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Router {
     /// The provider that it serves: what users write in `spec.provider`, and what these objects can say.
     pub provider: Provider,

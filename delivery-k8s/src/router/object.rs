@@ -44,6 +44,7 @@ impl FromIterator<Value> for Objects {
 /// Why there can be no route.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {why}")]
+#[non_exhaustive]
 pub struct Unroutable {
     /// The field of the Canary that asks for what cannot be.
     pub path: String,
@@ -67,6 +68,7 @@ impl Unroutable {
 
 /// What routes are about: a Canary, and what its side is called.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Subject<'a> {
     /// The Canary.
     pub canary: &'a Canary,

@@ -16,6 +16,7 @@ pub const DURATION: &str = "request-duration";
 
 /// What one provider's queries are.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Provider {
     /// What users call it: names of Flagger's `provider`. One that ends with `*` stands for all that begin so.
     pub names: &'static [&'static str],
@@ -43,6 +44,7 @@ pub enum Statistic {
 /// A provider that has no built-in queries.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{name:?} is no provider with built-in queries (expected one of {known})", known = known())]
+#[non_exhaustive]
 pub struct UnknownProvider {
     /// The name, shortened.
     pub name: String,

@@ -107,6 +107,7 @@ impl Track<'_> {
 
 /// Bytes that are no good answer.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum NoReply {
     /// The server says that the query failed.
     #[error("{kind}: {message}")]

@@ -124,6 +124,7 @@ impl fmt::Display for Lint {
 
 /// One thing that is wrong, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Finding {
     /// The file, as it was named to [`check`].
     pub file: String,
@@ -162,6 +163,7 @@ pub struct RuleName {
 /// A file that cannot be checked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{file}{}: {why}", .line.map(|it| format!(":{it}")).unwrap_or_default())]
+#[non_exhaustive]
 pub struct Unreadable {
     /// The file, as it was named to [`check`].
     pub file: String,
