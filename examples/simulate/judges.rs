@@ -61,7 +61,8 @@ impl Judge {
             JudgeSpec::Threshold(bound) => Some(*bound),
             JudgeSpec::Objective(objective) => objective.slower_than,
             JudgeSpec::Compare(compare) => compare.slower_than,
-            JudgeSpec::Baseline(_) | JudgeSpec::MannWhitney(_) => None,
+            // The others have no bound of their own.
+            _ => None,
         };
         let tests = metric.judge.is_sequential();
         metric.judge = match (self, metric.name.as_str()) {

@@ -57,7 +57,6 @@ pub struct Metrics {
 
 /// A measurement, and where it comes from.
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
 pub struct Measured {
     /// What was measured.
     pub sample: Sample,
