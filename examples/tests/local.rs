@@ -273,7 +273,9 @@ fn ctrl_c_sends_all_traffic_back() {
     signal("INT", running.child.id());
     let ended = running.wait();
     ended.is_rolled_back("you: abort");
-    assert_eq!(ended.weights(), [10, 20, 0]);
+    // On a busy machine the signal may come after the next weight.
+    let weights = ended.weights();
+    assert!(weights.starts_with(&[10, 20]) && weights.ends_with(&[0]), "{weights:?}");
 }
 
 #[test]
