@@ -275,7 +275,10 @@ fn ctrl_c_sends_all_traffic_back() {
     ended.is_rolled_back("you: abort");
     // On a busy machine the signal may come after the next weight.
     let weights = ended.weights();
-    assert!(weights.starts_with(&[10, 20]) && weights.ends_with(&[0]), "{weights:?}");
+    assert!(
+        weights.starts_with(&[10, 20]) && weights.ends_with(&[0]),
+        "{weights:?}"
+    );
 }
 
 #[test]

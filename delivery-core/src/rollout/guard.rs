@@ -7,7 +7,8 @@ use crate::plan::{Plan, Step};
 use crate::port::Answer;
 use crate::time::Timestamp;
 
-/// As long as a run waits, gates of kind `rollback` are asked in every interval, and the run comes back in time for it.
+/// Gates of kind `rollback` are asked in every interval, whatever the run does or waits for, before it goes on; and the run
+/// comes back in time for it.
 ///
 /// A step that judges asks them in its rounds already. Before the run has changed anything, there is nothing to roll back.
 pub(super) fn guarded<'a>(
@@ -17,15 +18,15 @@ pub(super) fn guarded<'a>(
     seen: &Observation,
     next: Outcome<'a>,
 ) -> Outcome<'a> {
-    let Outcome::Hold { until, why } = next else {
-        return next;
-    };
     if plan.rollback_gates.is_empty() || run.began.is_none() {
-        return hold(until, why);
+        return next;
     }
     let due = run.guard_due(plan);
     if seen.now < due {
-        return hold(Some(until.unwrap_or(due).min(due)), why);
+        return match next {
+            Outcome::Hold { until, why } => hold(Some(until.unwrap_or(due).min(due)), why),
+            Outcome::Go(..) | Outcome::Ask(_) => next,
+        };
     }
     for gate in &plan.rollback_gates {
         match answer(state, gate, seen) {
@@ -39,11 +40,22 @@ pub(super) fn guarded<'a>(
             Some(Ok(Answer::Denied(_)) | Err(_)) => {}
         }
     }
-    let asked = Run {
-        guarded: Some(seen.now),
-        ..run.clone()
-    };
-    state.runs(asked, Reason::NoRollbackAsked, seen)
+    match next {
+        Outcome::Hold { .. } => {
+            let asked = Run {
+                guarded: Some(seen.now),
+                ..run.clone()
+            };
+            state.runs(asked, Reason::NoRollbackAsked, seen)
+        }
+        Outcome::Go(mut next, reason) => {
+            if let Stage::Rollout(run) = &mut next.stage {
+                run.guarded = Some(seen.now);
+            }
+            Outcome::Go(next, reason)
+        }
+        Outcome::Ask(_) => next,
+    }
 }
 
 impl Run {

@@ -31,7 +31,9 @@ struct Inner {
     /// From now on metrics are good, gates open and pods ready.
     well: bool,
     capabilities: Capabilities,
-    target: Side,
+    target: Option<Side>,
+    /// How many pods a target has that is created anew.
+    created: u32,
     primary: Option<Side>,
     config: u32,
     primary_config: u32,
@@ -66,7 +68,8 @@ impl<'r> World<'r> {
                 tick: 0,
                 well: false,
                 capabilities: Capabilities::ALL,
-                target: target.expect("a target"),
+                target,
+                created: replicas(recording),
                 primary: initial.primary.as_ref().map(|it| side("primary", it)),
                 config: 1,
                 primary_config: 1,
@@ -159,11 +162,17 @@ impl<'r> World<'r> {
                     mirror: false,
                 },
             }),
-            target: Some(pods(&inner.target)),
+            target: inner.target.as_ref().map(pods),
             primary: inner.primary.as_ref().map(pods),
             ..Seen::default()
         }
     }
+}
+
+/// How many pods a side has.
+fn replicas(recording: &Recording) -> u32 {
+    let replicas = recording.script["replicas"].as_u64();
+    replicas.map_or(1, |it| u32::try_from(it).expect("a count"))
 }
 
 impl Inner {
@@ -173,13 +182,20 @@ impl Inner {
 
     fn act(&mut self, action: &Value) {
         if let Some(revision) = action["revision"].as_str() {
-            self.target.revision = revision.into();
+            let replicas = self.created;
+            let target = self.target.get_or_insert_with(|| Side {
+                name: "target",
+                revision: revision.into(),
+                replicas,
+                unready_since: None,
+            });
+            target.revision = revision.into();
         }
         if action.get("config").is_some() {
             self.config += 1;
         }
-        if let Some(replicas) = action["replicas"].as_u64() {
-            self.target.replicas = u32::try_from(replicas).expect("a count");
+        if let (Some(target), Some(replicas)) = (&mut self.target, action["replicas"].as_u64()) {
+            target.replicas = u32::try_from(replicas).expect("a count");
         }
         for (rule, ready) in action["ready"].as_object().into_iter().flatten() {
             self.ready
@@ -197,6 +213,12 @@ impl Inner {
         }
     }
 
+    fn scale_target(&mut self, replicas: u32) {
+        if let Some(target) = &mut self.target {
+            target.replicas = replicas;
+        }
+    }
+
     fn available(&self, side: &Side) -> u32 {
         let exact = self.ready.get(&format!("{}:{}", side.name, side.revision));
         let ready = *exact.or_else(|| self.ready.get(side.name)).unwrap_or(&true);
@@ -207,8 +229,10 @@ impl Inner {
     fn note(&mut self) {
         let now = self.now;
         let since = |ready: bool, before: Option<Timestamp>| if ready { None } else { before.or(Some(now)) };
-        let ready = self.available(&self.target) > 0;
-        self.target.unready_since = since(ready, self.target.unready_since);
+        if let Some(mut target) = self.target.take() {
+            target.unready_since = since(self.available(&target) > 0, target.unready_since);
+            self.target = Some(target);
+        }
         if let Some(mut primary) = self.primary.take() {
             primary.unready_since = since(self.available(&primary) > 0, primary.unready_since);
             self.primary = Some(primary);
@@ -262,13 +286,10 @@ impl Workload for World<'_> {
         let now = inner.now;
         if let Some(revision) = &want.primary {
             let (name, config) = revision.as_str().split_once("+cfg").expect("a revision of ours");
-            let replicas = self.recording.script["replicas"]
-                .as_u64()
-                .map_or(1, |it| u32::try_from(it).expect("a count"));
             let new = Side {
                 name: "primary",
                 revision: name.into(),
-                replicas,
+                replicas: replicas(self.recording),
                 unready_since: Some(now),
             };
             inner.primary_config = config.parse().expect("a number");
@@ -283,10 +304,10 @@ impl Workload for World<'_> {
         }
         match &want.canary {
             CanaryWish::AsIs => {}
-            CanaryWish::Down => inner.target.replicas = 0,
+            CanaryWish::Down => inner.scale_target(0),
             CanaryWish::Up { scale, .. } => {
                 let primary = inner.primary.as_ref().map_or(1, |it| it.replicas);
-                inner.target.replicas = scale.pods(primary);
+                inner.scale_target(scale.pods(primary));
             }
         }
         inner.note();
@@ -296,14 +317,22 @@ impl Workload for World<'_> {
     async fn observe(&self) -> Result<SeenWorld, PortError> {
         let inner = self.lock();
         Ok(SeenWorld {
-            target: Some(Inner::named(&inner.target.revision, inner.config)),
+            target: inner
+                .target
+                .as_ref()
+                .map(|it| Inner::named(&it.revision, inner.config)),
             primary: Some(
                 inner
                     .primary
                     .as_ref()
                     .map_or_else(SeenPods::default, |it| inner.pods(it, inner.primary_config)),
             ),
-            canary: Some(inner.pods(&inner.target, inner.config)),
+            canary: Some(
+                inner
+                    .target
+                    .as_ref()
+                    .map_or_else(SeenPods::default, |it| inner.pods(it, inner.config)),
+            ),
         })
     }
 }

@@ -415,6 +415,11 @@ impl<'m> Check<'m> {
         match self.machine.step(&self.plan, &node.state, seen) {
             Outcome::Hold { .. } => Ok(()),
             Outcome::Go(next, reason) => {
+                // Somebody who says so may be in a hurry.
+                let by_itself = seen.commands.is_empty() && goes_on(&node.state, &next);
+                if by_itself && unguarded(&self.plan, &node.state) && !was_guarded(seen) {
+                    return Err("it goes on, and nobody asks the gates that may want a rollback".to_string());
+                }
                 let next = Node {
                     state: *next,
                     ..node.clone()
@@ -765,7 +770,7 @@ fn asleep(plan: &Plan, state: &State, seen: &Observation) -> Option<&'static str
     let overdue = !run.promoting
         && run.scale.is_some()
         && readiness(plan, state, seen, Side::Canary) == Readiness::Dead;
-    let unguarded = run.began.is_some() && !plan.rollback_gates.is_empty() && run.guard_due(plan) <= NOW;
+    let unguarded = unguarded(plan, state);
     [
         (dead, "traffic is left with a canary that serves nothing"),
         (withdrawn, "a revision that nobody wants is not withdrawn"),
@@ -774,6 +779,33 @@ fn asleep(plan: &Plan, state: &State, seen: &Observation) -> Option<&'static str
     ]
     .into_iter()
     .find_map(|(is, why)| is.then_some(why))
+}
+
+/// Whether the gates that may want a rollback have to be asked now.
+fn unguarded(plan: &Plan, state: &State) -> bool {
+    match &state.stage {
+        Stage::Rollout(run) => {
+            run.began.is_some() && !plan.rollback_gates.is_empty() && run.guard_due(plan) <= NOW
+        }
+        Stage::Bootstrap(_) | Stage::Idle(_) | Stage::Retreat(_) => false,
+    }
+}
+
+/// Whether they have all answered.
+fn was_guarded(seen: &Observation) -> bool {
+    let asked = |it: &Reply| matches!(&it.content, Content::Gate { kind, .. } if *kind == GateKind::Rollback);
+    seen.replies.iter().any(asked)
+}
+
+/// Whether a decision brings a revision forward.
+fn goes_on(before: &State, after: &State) -> bool {
+    match (&before.stage, &after.stage) {
+        (Stage::Rollout(was), Stage::Rollout(is)) => {
+            was.plan == is.plan && was.revision == is.revision && progress(before) < progress(after)
+        }
+        (Stage::Rollout(_), Stage::Idle(Idle::Succeeded { .. })) => true,
+        _ => false,
+    }
 }
 
 /// All answers to a question, and whether they are good for the rollout.

@@ -219,3 +219,38 @@ fn the_gates_sleep_while_a_run_waits() {
         "{story}"
     );
 }
+
+#[test]
+fn a_promotion_is_in_a_hurry_and_asks_nobody() {
+    struct Mutant;
+    impl Machine for Mutant {
+        fn step<'a>(&self, plan: &'a Plan, state: &'a State, seen: &Observation) -> Outcome<'a> {
+            let promoting = matches!(&state.stage, Stage::Rollout(run) if run.promoting);
+            match step(plan, state, seen) {
+                Outcome::Ask(Question::Gate(gate)) if promoting && gate.kind == GateKind::Rollback => {
+                    let said = Ok(Answer::Denied(String::new()));
+                    let content = Content::Gate {
+                        kind: gate.kind,
+                        name: gate.name.clone(),
+                        said,
+                    };
+                    let mut seen = seen.clone();
+                    seen.replies.push(Reply {
+                        sequence: state.sequence,
+                        content,
+                    });
+                    step(plan, state, &seen)
+                }
+                outcome => outcome,
+            }
+        }
+    }
+    let guarded = Spec {
+        gates: vec![Gate::new(GateKind::Rollback, "gate")],
+        ..spec(Strategy::Canary(canary(&[50.0])))
+    };
+    let story = Check::new(&guarded, &Mutant)
+        .explore(Node::first(), 400_000)
+        .expect_err("the bug was not found");
+    assert!(story.contains("nobody asks the gates"), "{story}");
+}
