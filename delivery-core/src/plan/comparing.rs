@@ -25,27 +25,36 @@ pub(super) enum AtWhole {
 }
 
 impl Plan {
-    /// The steps that judge, with the traffic that they judge at.
-    fn judged_at(&self) -> impl Iterator<Item = (usize, Traffic)> {
+    /// Every step, with the traffic that the plan has in it.
+    fn with_traffic(&self) -> impl Iterator<Item = (usize, &Step, Traffic)> {
         let mut traffic = Traffic::PRIMARY;
-        self.steps.iter().enumerate().filter_map(move |(at, step)| {
+        self.steps.iter().enumerate().map(move |(at, step)| {
             match step {
                 Step::Shift { weight, .. } | Step::Return { weight, .. } => traffic = Traffic::Split(*weight),
                 Step::Mirror { share } => traffic = Traffic::Mirror(*share),
                 Step::Match => traffic = Traffic::Match,
                 Step::Settle { .. } => traffic = Traffic::PRIMARY,
-                Step::Gate(_) | Step::Scale { .. } | Step::Pause { .. } | Step::Promote { .. } => {}
-                Step::Analyse { .. } => return Some((at, traffic)),
+                Step::Gate(_)
+                | Step::Scale { .. }
+                | Step::Pause { .. }
+                | Step::Promote { .. }
+                | Step::Analyse { .. } => {}
             }
-            None
+            (at, step, traffic)
         })
+    }
+
+    /// The steps that judge, with the traffic that they judge at.
+    fn judged_at(&self) -> impl Iterator<Item = (usize, Traffic)> {
+        let judges = |(at, step, traffic)| matches!(step, &Step::Analyse { .. }).then_some((at, traffic));
+        self.with_traffic().filter_map(judges)
     }
 
     /// Whether the plan gives the canary all traffic in the step number `at`. A primary that has none because it serves nothing
     /// is no part of the plan.
     pub(crate) fn primary_rests_at(&self, at: usize) -> bool {
-        let mut steps = self.judged_at();
-        steps.any(|(step, traffic)| step == at && is_whole(traffic))
+        let mut steps = self.with_traffic();
+        steps.any(|(step, _, traffic)| step == at && is_whole(traffic))
     }
 
     /// What a metric does in the step number `at`, if the primary gets no traffic in it.

@@ -255,6 +255,39 @@ fn a_good_version_that_gets_all_the_traffic_is_promoted_whoever_compares() {
     }
 }
 
+/// At a gate that denies, what runs is judged again and again.
+#[test]
+fn a_good_version_that_waits_for_its_promotion_with_all_the_traffic_is_not_refused() {
+    let baseline = JudgeSpec::Baseline(Baseline {
+        max_ratio: Some(1.5),
+        max_difference: Some(1.0),
+        higher_is_better: false,
+        quantile: 0.99,
+    });
+    let gate = Gate::new(GateKind::ConfirmPromotion, "boss");
+    for judge in [baseline, JudgeSpec::Compare(Compare::default())] {
+        let spec = Spec {
+            strategy: Strategy::Canary(Canary {
+                step_weight: Some(50.0),
+                ..Canary::default()
+            }),
+            metrics: vec![MetricSpec::judged(ERRORS, judge)],
+            gates: vec![gate.clone()],
+            ..canary()
+        };
+        let scenario = Scenario {
+            gates: vec![GateAnswer {
+                kind: Some(GateKind::ConfirmPromotion),
+                until: Some(after("20m")),
+                says: Says::Deny,
+                ..GateAnswer::default()
+            }],
+            ..worse(100, 100, 100)
+        };
+        tell(&spec, &scenario).ends(Phase::Succeeded, "v2");
+    }
+}
+
 #[test]
 fn a_primary_whose_errors_come_in_bursts_is_known_by_its_past() {
     let scenario = Scenario {
