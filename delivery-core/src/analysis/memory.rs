@@ -80,7 +80,7 @@ pub struct Past {
 }
 
 impl Past {
-    /// So many rounds are kept.
+    /// How many rounds are kept.
     pub const ROUNDS: usize = 5;
 
     /// With one more round. A number that is not finite says nothing later.

@@ -45,7 +45,7 @@ pub enum Step {
     Gate(Gate),
     /// Bring the canary's pods up. Done when they were observed ready, and `dwell` has passed.
     Scale {
-        /// How many.
+        /// How many pods it gets.
         scale: Scale,
         /// The least time until the next step.
         #[serde(default, with = "crate::time::written")]
@@ -239,7 +239,7 @@ pub enum Scale {
     /// As many as the primary has.
     #[default]
     LikePrimary,
-    /// So many; at least 1.
+    /// A fixed number of pods; at least 1.
     Pods(u32),
     /// A share of the primary's, rounded up, at least one pod.
     Share(Weight),

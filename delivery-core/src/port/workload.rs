@@ -29,7 +29,7 @@ pub enum CanaryWish {
     Up {
         /// The revision.
         revision: Revision,
-        /// How many.
+        /// How many pods there should be.
         scale: Scale,
     },
 }

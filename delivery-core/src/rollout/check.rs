@@ -67,7 +67,7 @@ pub(super) fn analyse<'a>(
     go(state, state.with(next), reason, seen)
 }
 
-/// A look of the sequential judges between two rounds: they convict at once, or nothing comes of it.
+/// A look of the sequential judges between two rounds. They may convict the canary at once; otherwise the run stays where it is.
 pub(super) fn glance<'a>(
     plan: &'a Plan,
     state: &'a State,

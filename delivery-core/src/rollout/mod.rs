@@ -67,9 +67,9 @@ pub enum Outcome<'a> {
     Go(Box<State>, Reason),
     /// Call again at `until`, or when something changes.
     Hold {
-        /// When; none: nothing will change by itself.
+        /// The moment to look again; none: nothing will change by itself.
         until: Option<Timestamp>,
-        /// Why.
+        /// What is waited for.
         why: Reason,
     },
 }

@@ -379,7 +379,7 @@ pub enum Severity {
 pub struct Notice {
     /// Stable: the same when it is sent again. Unique within the life of a state.
     pub id: u64,
-    /// When.
+    /// When it happened.
     pub at: crate::time::Timestamp,
     /// The revision that it is about, if any.
     pub revision: Option<Revision>,
@@ -387,8 +387,8 @@ pub struct Notice {
     pub phase: super::Phase,
     /// The canary's share after it.
     pub weight: Weight,
-    /// How urgent.
+    /// How soon somebody should look at it.
     pub severity: Severity,
-    /// Why.
+    /// Why it happened.
     pub reason: Reason,
 }

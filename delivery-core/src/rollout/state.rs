@@ -69,7 +69,7 @@ pub enum Stage {
 pub struct Bootstrap {
     /// The revision that it gets; none until one was observed.
     pub revision: Option<Revision>,
-    /// Since when.
+    /// When it began to be created, with this revision.
     pub entered: Timestamp,
     /// Whether it was observed ready, so that it gets the traffic.
     pub routed: bool,
@@ -90,9 +90,9 @@ pub enum Idle {
     },
     /// The last revision was not promoted, or the primary does not run on it.
     Failed {
-        /// It, until another one is wanted or somebody retries.
+        /// That revision, until another one is wanted or somebody retries.
         refused: Option<Revision>,
-        /// Why.
+        /// Why it was not promoted.
         why: Reason,
         /// Who has the traffic: the canary after a promotion that failed.
         serving: Side,
@@ -116,7 +116,7 @@ pub struct Run {
     pub at: usize,
     /// The present step.
     pub step: Step,
-    /// Since when.
+    /// When the present step was entered.
     pub entered: Timestamp,
     /// When the next decision is due; never in a pause without an end.
     pub due: Option<Timestamp>,
@@ -168,7 +168,7 @@ pub struct Retreat {
     pub revision: Revision,
     /// How requests should be divided: as they were as long as the primary serves nothing.
     pub traffic: Traffic,
-    /// Why.
+    /// Why it is given up.
     pub why: Reason,
     /// What comes after.
     pub end: End,

@@ -63,7 +63,7 @@ impl Side {
         }
     }
 
-    /// So many pods of this version, from now on. What takes requests goes on until the new pods do.
+    /// From now on, this number of pods of this version is wanted. What takes requests goes on until the new pods do.
     pub(super) fn tell(
         &mut self,
         version: usize,

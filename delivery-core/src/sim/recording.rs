@@ -52,7 +52,7 @@ pub struct Recording {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Row {
-    /// When.
+    /// When it happened.
     pub at: Timestamp,
     /// The revision that it is about, if any.
     pub revision: Option<Revision>,
@@ -66,7 +66,7 @@ pub struct Row {
     pub iterations: u32,
     /// Failed checks so far.
     pub failed_checks: u32,
-    /// Why.
+    /// Why it happened.
     pub reason: Reason,
 }
 
@@ -76,7 +76,7 @@ pub struct Row {
 pub struct Trouble {
     /// When it was met first.
     pub at: Timestamp,
-    /// What, and why.
+    /// What could not be done, and why.
     pub text: String,
 }
 

@@ -122,7 +122,7 @@ pub enum Becomes {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Happening {
-    /// When.
+    /// When it happens, after the beginning.
     #[serde(with = "crate::time::written")]
     pub at: Duration,
     /// This revision is wanted from now on.
@@ -188,12 +188,12 @@ pub enum Says {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Outage {
-    /// What.
+    /// What does not work.
     pub of: Fault,
-    /// Since when.
+    /// When it begins not to work, after the beginning.
     #[serde(with = "crate::time::written")]
     pub from: Duration,
-    /// Until when, exclusive.
+    /// When it works again, after the beginning.
     #[serde(with = "crate::time::written")]
     pub until: Duration,
 }

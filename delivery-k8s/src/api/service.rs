@@ -508,7 +508,7 @@ pub struct OutlierDetection {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Tls {
-    /// How.
+    /// Which way: `DISABLE`, `SIMPLE`, `MUTUAL` or `ISTIO_MUTUAL`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crd::tls_mode")]
     pub mode: Option<String>,

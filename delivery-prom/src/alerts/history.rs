@@ -43,7 +43,7 @@ pub struct UnusableText {
     pub rule: String,
     /// The name of the label or annotation.
     pub text: String,
-    /// Why.
+    /// What is wrong with it.
     pub source: TemplateError,
 }
 

@@ -59,7 +59,7 @@ pub struct Point {
 pub struct Series<'a> {
     /// Its labels.
     pub labels: Labels<'a>,
-    /// When.
+    /// The moment for which the server gives the value.
     pub at: Timestamp,
     /// Its value.
     pub value: Value,
