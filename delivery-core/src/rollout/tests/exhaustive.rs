@@ -1011,5 +1011,5 @@ fn gates_of_every_kind() {
         act: Some(Act::AtOnce),
         ..spec(Strategy::Canary(canary(&[50.0])))
     };
-    explored(&gated, Node::one_push(), (823_480, 14_597_248));
+    explored(&gated, Node::one_push(), (799_048, 14_268_512));
 }
