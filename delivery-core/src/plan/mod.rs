@@ -466,7 +466,7 @@ impl Plan {
         &self.fingerprint
     }
 
-    /// The most bytes that the text of a state of this plan takes: see [`stored`](crate::rollout::stored).
+    /// The most bytes that the text of a state of this plan takes: see [`stored`].
     pub fn largest_state(&self) -> usize {
         let series = |it: &&Metric| matches!(it.judge, Judge::MannWhitney(_));
         stored::largest(self.metrics.len(), self.metrics.iter().filter(series).count())
