@@ -1,12 +1,12 @@
-//! What can go wrong between here and somebody else's server.
+//! What can go wrong with somebody else's server, and here.
 
 use std::borrow::Cow;
 use std::fmt;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use delivery_core::port::{Fault, PortError};
-use delivery_core::text::{SAID, shortened};
+pub use delivery_outbound::Cause;
+use delivery_outbound::Error as CallError;
 
 /// Something that could not be done over HTTP.
 ///
@@ -25,80 +25,9 @@ pub enum Error {
         /// What would be right.
         expected: Cow<'static, str>,
     },
-    /// The list of allowed hosts does not have this one.
-    #[error("{host} is not among the allowed hosts")]
-    HostNotAllowed {
-        /// Scheme, host and port.
-        host: String,
-    },
-    /// The host's name leads to an address that is refused.
-    #[error("{host} is at {address}, a link-local or metadata address, which is refused")]
-    AddressRefused {
-        /// The host.
-        host: String,
-        /// The address.
-        address: IpAddr,
-    },
-    /// No connection could be made.
-    #[error("could not reach {host}")]
-    Unreachable {
-        /// Scheme, host and port.
-        host: String,
-        /// Why.
-        source: Cause,
-    },
-    /// The other side's certificate is not trusted, or it does not speak TLS.
-    #[error("no trusted connection to {host}")]
-    Tls {
-        /// Scheme, host and port.
-        host: String,
-        /// Why.
-        source: Cause,
-    },
-    /// The connection ended before the answer was complete, or what came was not HTTP.
-    #[error("{host} broke off its answer")]
-    CutOff {
-        /// Scheme, host and port.
-        host: String,
-        /// Why.
-        source: Cause,
-    },
-    /// The answer was not complete in time.
-    #[error("no complete answer from {host} within {limit:?}")]
-    TimedOut {
-        /// Scheme, host and port.
-        host: String,
-        /// The time that it had.
-        limit: Duration,
-    },
-    /// Every answer points somewhere else.
-    #[error("{host} redirects more than {limit} times")]
-    Redirects {
-        /// Scheme, host and port of the first.
-        host: String,
-        /// How many are followed.
-        limit: usize,
-    },
-    /// The answer has a status outside 200 to 299.
-    #[error("{host} answered {status}{}", Quoted(.said))]
-    Refused {
-        /// Scheme, host and port.
-        host: String,
-        /// The status.
-        status: u16,
-        /// The beginning of the body; secrets that it repeats are blotted out.
-        said: String,
-        /// How long to wait, when the other side said so.
-        after: Option<Duration>,
-    },
-    /// The body is longer than what is read.
-    #[error("the answer of {host} is longer than {limit} bytes")]
-    TooLong {
-        /// Scheme, host and port.
-        host: String,
-        /// How much is read.
-        limit: usize,
-    },
+    /// A call did not succeed.
+    #[error(transparent)]
+    Call(delivery_outbound::Error),
     /// The answer is something else than expected.
     #[error("the answer of {host} cannot be read")]
     Unreadable {
@@ -163,27 +92,14 @@ impl Error {
     /// Whether trying again can help.
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Unreachable { .. } | Self::CutOff { .. } | Self::TimedOut { .. } => {
-                Fault::Transient { after: None }
-            }
-            Self::Refused {
-                status: 408 | 429 | 500 | 502..,
-                after,
-                ..
-            } => Fault::Transient { after: *after },
+            Self::Call(error) => error.fault(),
             Self::TooMany { left } | Self::Resting { left, .. } => Fault::Transient { after: Some(*left) },
             Self::Receiver { source, .. } => source.fault(),
             Self::Several { failed } => soonest(failed.iter().map(Self::fault)),
             Self::Unusable { .. }
-            | Self::HostNotAllowed { .. }
-            | Self::AddressRefused { .. }
-            | Self::Tls { .. }
-            | Self::Redirects { .. }
-            | Self::Refused { .. }
             | Self::Declined { .. }
             | Self::Unreadable { .. }
             | Self::File { .. }
-            | Self::TooLong { .. }
             | Self::Setup { .. } => Fault::Permanent,
         }
     }
@@ -192,10 +108,10 @@ impl Error {
     pub(crate) const fn is_about_the_message(&self) -> bool {
         matches!(
             self,
-            Self::Refused {
+            Self::Call(CallError::Refused {
                 status: 400 | 413 | 415 | 422,
                 ..
-            }
+            })
         )
     }
 
@@ -252,6 +168,25 @@ impl Error {
     }
 }
 
+impl From<CallError> for Error {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Unusable {
+                field,
+                found,
+                expected,
+            } => Self::Unusable {
+                field,
+                found,
+                expected,
+            },
+            CallError::File { doing, source } => Self::File { doing, source },
+            CallError::Setup { source } => Self::Setup { source },
+            error => Self::Call(error),
+        }
+    }
+}
+
 /// When the first of them may succeed.
 pub(crate) fn soonest(faults: impl Iterator<Item = Fault>) -> Fault {
     let transient = faults.filter_map(|it| match it {
@@ -282,35 +217,5 @@ impl fmt::Display for Listed<'_> {
             f.write_str(&chain(error))?;
         }
         Ok(())
-    }
-}
-
-/// The innermost cause of a failure on the wire. What lies between says nothing that [`Error`] does not, and would name
-/// the URL.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Cause(String);
-
-impl Cause {
-    pub(crate) fn of(error: &(dyn std::error::Error + 'static)) -> Self {
-        let mut innermost = error;
-        while let Some(cause) = innermost.source() {
-            innermost = cause;
-        }
-        // It may quote an answer.
-        Self(shortened(&innermost.to_string(), SAID))
-    }
-}
-
-/// A body in an error's text, if there is one.
-struct Quoted<'a>(&'a str);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
-            Ok(())
-        } else {
-            write!(f, ": {}", self.0)
-        }
     }
 }

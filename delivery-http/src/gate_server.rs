@@ -208,7 +208,7 @@ impl GateServerBuilder {
     /// # Errors
     /// [`Error::File`]: it cannot be read, is no file, or is longer than 4 KiB. [`Error::Unusable`] as for a token.
     pub fn token_file(self, who: &str, file: impl AsRef<Path>) -> Result<Self, Error> {
-        let token = token::from_file(who, file.as_ref())?;
+        let token = delivery_outbound::token_file(who, file.as_ref())?;
         self.token(who, &token)
     }
 

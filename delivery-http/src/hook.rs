@@ -72,13 +72,12 @@
 //! # example().unwrap();
 //! ```
 
-mod authentication;
 mod notices;
 mod payload;
 mod webhook;
 mod webhooks;
 
-pub use self::authentication::Authentication;
 pub use self::notices::Muted;
 pub use self::webhook::{HookKind, Webhook};
 pub use self::webhooks::{Webhooks, WebhooksBuilder};
+pub use delivery_outbound::Authentication;

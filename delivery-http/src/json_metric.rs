@@ -99,8 +99,7 @@ use delivery_core::analysis::{Nothing, Sample};
 use delivery_core::port::Measure;
 #[cfg(doc)]
 use delivery_core::port::MetricSource;
-use reqwest::Method;
-use reqwest::header::{HeaderName, HeaderValue};
+use delivery_outbound::{HeaderName, HeaderValue, Method};
 use secrecy::SecretString;
 use serde_json::Value;
 

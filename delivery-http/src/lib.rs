@@ -79,8 +79,14 @@
 
 #[cfg(doc)]
 use delivery_core::port::{Approver, MetricSource, Notifier};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 
-pub mod client;
+/// What all calls go out with: the pool of connections and its rules, of [`delivery_outbound`].
+pub mod client {
+    pub use delivery_outbound::{
+        Call, Client, ClientBuilder, Endpoint, Error, Limits, REDIRECTS, Reply, Verification,
+    };
+}
 mod error;
 mod fan_out;
 pub mod gate_server;
@@ -91,6 +97,13 @@ pub mod notify;
 pub use self::client::{Client, ClientBuilder, Endpoint};
 pub use self::error::{Cause, Error};
 pub use self::fan_out::FanOut;
+
+/// What is encoded so that a value stays one value: everything but the unreserved characters of RFC 3986, section 2.3.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

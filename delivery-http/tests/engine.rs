@@ -1,5 +1,6 @@
 //! All types of hooks in the engine: the driver over a simulated world, with webhooks that a real server answers.
 
+#[path = "../../delivery-outbound/tests/support/mod.rs"]
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,5 +1,6 @@
 //! A session with secrets everywhere, under a layer that fails when one shows up in a log.
 
+#[path = "../../delivery-outbound/tests/support/mod.rs"]
 mod support;
 
 use std::fmt::{Debug, Write};

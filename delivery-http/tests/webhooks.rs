@@ -1,5 +1,6 @@
 //! Webhooks against a real server: what it gets, and what its answers mean.
 
+#[path = "../../delivery-outbound/tests/support/mod.rs"]
 mod support;
 
 use std::sync::Arc;

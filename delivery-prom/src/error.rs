@@ -81,20 +81,22 @@ pub enum Error {
         known: String,
     },
     /// No answer in time.
-    #[error("{asked}: no answer within {limit:?}")]
+    #[error("{asked}: no answer within {limit:?}{}", through(proxy.as_deref()))]
     TimedOut {
         /// What was asked for.
         asked: Asked,
+        /// The proxy between, if there is one: scheme, host and port.
+        proxy: Option<String>,
         /// How long it was waited for.
         limit: Duration,
     },
-    /// No connection, or one that broke.
+    /// No connection, one that broke, or one that may not be made.
     #[error("{asked}: it cannot be reached")]
     Unreachable {
         /// What was asked for.
         asked: Asked,
         /// Why.
-        source: Cause,
+        source: Box<delivery_outbound::Error>,
     },
     /// The server, or what stands before it, is busy or on its way: 429, 502, 503, 504.
     #[error("{asked}: it is not available now ({status}{message})", message = said(message))]
@@ -148,9 +150,8 @@ impl Error {
     /// Whether trying again can help, and when.
     pub const fn fault(&self) -> Fault {
         match self {
-            Self::TimedOut { .. } | Self::Unreachable { .. } | Self::Partial { .. } => {
-                Fault::Transient { after: None }
-            }
+            Self::TimedOut { .. } | Self::Partial { .. } => Fault::Transient { after: None },
+            Self::Unreachable { source, .. } => source.fault(),
             Self::Unavailable { after, .. } => Fault::Transient { after: *after },
             Self::Address { .. }
             | Self::Header { .. }
@@ -189,6 +190,10 @@ impl fmt::Display for Asked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "asking {} for {}", self.server, self.what)
     }
+}
+
+fn through(proxy: Option<&str>) -> String {
+    proxy.map_or(String::new(), |it| format!(" through the proxy {it}"))
 }
 
 fn said(message: &str) -> String {

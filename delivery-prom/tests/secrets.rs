@@ -153,6 +153,6 @@ async fn a_secret_is_sent_and_never_shown() {
         assert_hidden(text);
     }
     let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    assert!(logged.contains("asking again"), "nothing was logged: {logged}");
+    assert!(logged.contains("trying again"), "nothing was logged: {logged}");
     assert_hidden(&logged);
 }

@@ -63,8 +63,12 @@ impl GateArgs {
         let written: Vec<Webhook> =
             serde_json::from_value(written).map_err(|it| Error::Plan(it.to_string()))?;
         let token = fs::read_to_string(token).map_err(io("read the gate's token"))?;
-        let token = Authentication::bearer("gate token", token.trim().into()).map_err(Error::Gate)?;
-        let client = Client::builder().direct().build().map_err(Error::Gate)?;
+        let token =
+            Authentication::bearer("gate token", token.trim().into()).map_err(|it| Error::Gate(it.into()))?;
+        let client = Client::builder()
+            .direct()
+            .build()
+            .map_err(|it| Error::Gate(it.into()))?;
         let hooks = Webhooks::of(NAME, NAMESPACE)
             .hooks(written)
             .authenticate("close the gate", token);

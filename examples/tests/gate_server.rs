@@ -286,7 +286,7 @@ async fn post(client: &Client, url: &str, path: &str, name: &str) -> u16 {
         .unwrap();
     match client.send(&call).await {
         Ok(reply) => reply.status,
-        Err(delivery_http::Error::Refused { status, .. }) => status,
+        Err(delivery_http::client::Error::Refused { status, .. }) => status,
         Err(_) => 0,
     }
 }

@@ -102,6 +102,31 @@ fn the_status_tells_how_the_round_was() {
     );
 }
 
+#[cfg(unix)]
+#[test]
+fn a_token_that_others_can_read_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt;
+    let files = Files::new(
+        "token",
+        "strategy: {canary: {stepWeight: 10}}\nmetrics: [{name: m, query: m, threshold: 1}]",
+    );
+    let token = files.0.join("token");
+    fs::write(&token, "s3cret\n").unwrap();
+    let answer = r#"{"status":"success","data":{"resultType":"scalar","result":[9999999999,"1"]}}"#;
+    for (mode, warned) in [(0o600, false), (0o644, true)] {
+        fs::set_permissions(&token, fs::Permissions::from_mode(mode)).unwrap();
+        let options = ["--once", "--token-file", token.to_str().unwrap()];
+        let output = watch(&server(answer), &files.0.join("plan.yaml"), &options);
+        assert_eq!(
+            said(&output).contains("others can use the token"),
+            warned,
+            "{}",
+            said(&output)
+        );
+        assert!(!said(&output).contains("s3cret"), "{}", said(&output));
+    }
+}
+
 #[test]
 fn a_plan_of_which_everything_is_good_passes() {
     let plan = "

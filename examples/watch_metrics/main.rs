@@ -19,7 +19,7 @@ mod plan;
 mod round;
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -45,6 +45,12 @@ fn main() -> ExitCode {
             };
         }
     };
+    // What stands between, such as a token that others can read.
+    tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .init();
     let watched = match Watched::read(&options) {
         Ok(watched) => watched,
         Err(problems) => {

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use delivery_core::plan::{Capabilities, Plan, PlanError, Spec};
 use delivery_core::{Revision, plan::Warning};
+use delivery_outbound::token_file;
 use delivery_prom::template::Names;
 use delivery_prom::{Metrics, Question, Server};
 
@@ -97,7 +98,7 @@ fn server(options: &Options) -> Result<Server, Vec<String>> {
         server = server.tenant(tenant).map_err(one)?;
     }
     if let Some(path) = &options.token_file {
-        server = server.bearer(read(path)?.trim().into());
+        server = server.bearer(token_file("the metric server", path).map_err(|it| vec![chain(&it)])?);
     }
     if let Some(path) = &options.authority {
         server = server.authority(read(path)?.as_bytes()).map_err(one)?;

@@ -2,9 +2,9 @@
 
 use delivery_core::State;
 use delivery_core::rollout::Command;
-use reqwest::Method;
+use delivery_outbound::Method;
 
-use crate::client::{Call, Client, Endpoint};
+use crate::client::{self, Call, Client, Endpoint};
 use crate::error::Error;
 use crate::hook::Authentication;
 
@@ -73,8 +73,8 @@ impl Remote {
             let call = Call::new(Method::DELETE, &endpoint);
             match self.client.send(&self.authentication.sign(call)).await {
                 // Somebody else has told it, and it has been forgotten since.
-                Ok(_) | Err(Error::Refused { status: 409, .. }) => {}
-                Err(error) => return Err(error),
+                Ok(_) | Err(client::Error::Refused { status: 409, .. }) => {}
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(())

@@ -1,57 +1,17 @@
 //! Who may change things.
 
 use std::fmt;
-use std::fs;
-use std::io;
-use std::path::Path;
 
 use axum::http::{HeaderMap, header};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
-use super::journal::check_file;
 use super::name::check_word;
 use crate::error::Error;
 
 /// The shortest token that is worth its name.
 const SHORTEST: usize = 16;
-
-/// The longest file that can be a token.
-const LONGEST_FILE: u64 = 4 * 1024;
-
-/// The token in a file, without the white space around it. Warns of a file that others can read.
-pub(super) fn from_file(who: &str, path: &Path) -> Result<SecretString, Error> {
-    let read = || {
-        let found = fs::metadata(path)?;
-        check_file(&found)?;
-        if found.len() > LONGEST_FILE {
-            let why = format!("expected at most {LONGEST_FILE} bytes, and found {}", found.len());
-            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
-        }
-        warn_of_readers(path, &found);
-        fs::read_to_string(path)
-    };
-    match read() {
-        Ok(text) => Ok(text.trim().into()),
-        Err(source) => Err(Error::File {
-            doing: format!("reading the token of {who} in {}", path.display()),
-            source,
-        }),
-    }
-}
-
-#[cfg(unix)]
-fn warn_of_readers(path: &Path, found: &fs::Metadata) {
-    let mode = std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o777;
-    if mode & 0o077 != 0 {
-        let path = path.display();
-        tracing::warn!("others can use the token in {path} (mode {mode:03o}): run `chmod 600 '{path}'`");
-    }
-}
-
-#[cfg(not(unix))]
-const fn warn_of_readers(_: &Path, _: &fs::Metadata) {}
 
 /// Tokens by name. Only their hashes are kept: they are of one length, so comparing them tells nothing of a token.
 #[derive(Default)]

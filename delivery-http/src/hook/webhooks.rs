@@ -8,13 +8,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use delivery_core::plan::{Fallback, Gate, GateKind};
 use delivery_core::port::{Answer, Approver, Fault, GateQuestion, PortError};
-use reqwest::header::{HeaderName, HeaderValue};
+use delivery_outbound::{HeaderName, HeaderValue};
 use tracing::Instrument;
 
 use super::notices::Told;
 use super::payload::{Payload, Rollout};
 use super::{Authentication, HookKind, Webhook};
-use crate::client::{Call, Client, Endpoint, Limits, Reply, Verification};
+use crate::client::{self, Call, Client, Endpoint, Limits, Reply, Verification};
 use crate::error::Error;
 
 /// The header with the identity of a question or a notice, by the name that the IETF draft gives it.
@@ -102,7 +102,7 @@ impl Approver for Webhooks {
             }
             Ok(_) => Ok(Answer::Approved),
             // It was understood, and the answer is no. A server in trouble has not answered.
-            Err(no @ Error::Refused { .. }) if no.fault() == Fault::Permanent => {
+            Err(no @ Error::Call(client::Error::Refused { .. })) if no.fault() == Fault::Permanent => {
                 Ok(Answer::Denied(no.to_string()))
             }
             Err(error) => Err(error.at_port(doing())),
@@ -137,7 +137,7 @@ impl Hook {
             name = self.name,
             key
         );
-        client.send(&call).instrument(span).await
+        Ok(client.send(&call).instrument(span).await?)
     }
 }
 
@@ -204,7 +204,7 @@ impl WebhooksBuilder {
             let endpoint = Endpoint::new(&field("url"), &written.url)
                 .and_then(|it| client.check(&field("url"), &it).map(|()| it));
             match endpoint {
-                Err(problem) => problems.push(problem),
+                Err(problem) => problems.push(problem.into()),
                 Ok(endpoint) if problems.len() == before => {
                     let name = unique(&hooks, written.kind, &written.name);
                     let authentication = self

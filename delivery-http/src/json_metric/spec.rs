@@ -6,8 +6,7 @@ use std::time::Duration;
 
 #[cfg(doc)]
 use delivery_core::analysis::{Nothing, Sample};
-use reqwest::Method;
-use reqwest::header::{HeaderName, HeaderValue};
+use delivery_outbound::{HeaderName, HeaderValue, Method};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
@@ -94,7 +93,7 @@ pub(super) fn origin(written: &str, url: &Template) -> Result<Endpoint, Error> {
             "a host without variables",
         ));
     }
-    Endpoint::new("url", &stand_in(url, IN_URL))
+    Ok(Endpoint::new("url", &stand_in(url, IN_URL))?)
 }
 
 pub(super) fn body(written: &str, known: &[&str]) -> Result<Template, Error> {

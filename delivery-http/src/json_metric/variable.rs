@@ -6,7 +6,7 @@ use percent_encoding::utf8_percent_encode;
 use serde_json::Value;
 
 use super::template::Escape;
-use crate::client::ENCODED;
+use crate::ENCODED;
 
 /// A variable that every template has.
 pub(super) struct Variable {

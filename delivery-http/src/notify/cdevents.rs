@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 use super::text::{PLAIN, fitted};
 use super::{Hears, Message, Sender, Settings};
-use crate::client::ENCODED;
+use crate::ENCODED;
 
 /// The address is the sink's. The severity of the receiver has no effect: consumers count these events.
 pub const CDEVENTS: Sender = Sender {

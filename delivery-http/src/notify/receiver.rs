@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use delivery_core::rollout::{Notice, Severity};
-use reqwest::header::{HeaderName, HeaderValue};
+use delivery_outbound::{HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -178,7 +178,7 @@ impl Receiver {
 
     /// Whether `client` may call it.
     pub(super) fn check(&self, client: &Client) -> Result<(), Error> {
-        client.check(&format!("address of {}", self.name), &self.endpoint)
+        Ok(client.check(&format!("address of {}", self.name), &self.endpoint)?)
     }
 
     fn hears(&self, notice: &Notice) -> bool {

@@ -1,7 +1,7 @@
 //! The gate server as its users see it: curl, Flagger's webhooks, a controller.
 
 mod attacks;
-#[path = "../support/mod.rs"]
+#[path = "../../../delivery-outbound/tests/support/mod.rs"]
 mod support;
 
 use std::net::SocketAddr;

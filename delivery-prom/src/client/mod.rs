@@ -12,10 +12,11 @@ use delivery_core::Timestamp;
 use serde::de::DeserializeOwned;
 
 pub use self::server::{Dialect, Server};
-use self::transport::{Request, Transport};
+use self::transport::Transport;
 use crate::error::{Asked, Error, SHOWN, shortened};
 use crate::reply::{self, NoReply, Reply};
 use crate::ruler::{Alert, RuleGroup};
+pub use delivery_outbound::ClientBuilder;
 
 /// A client of one server, made by [`Server::client`]. Clones share its connections.
 ///
@@ -73,13 +74,56 @@ pub struct Answer {
     server: Arc<Shared>,
 }
 
+/// What a ruler answers.
+#[derive(serde::Deserialize)]
+struct Groups {
+    #[serde(deserialize_with = "crate::ruler::or_default")]
+    groups: Vec<RuleGroup>,
+}
+
 impl Answer {
     /// What was answered.
     ///
     /// # Errors
     /// [`Error::Unreadable`] for what is no reply, [`Error::Refused`] for one that says that the query failed.
     pub fn reply(&self) -> Result<Reply<'_>, Error> {
-        reply::parse(&self.body).map_err(|it| self.server.no_reply(self.asked.clone(), &it))
+        reply::parse(&self.body).map_err(|it| self.no_reply(&it))
+    }
+
+    /// What stands under `data`.
+    fn data<T: DeserializeOwned>(self) -> Result<T, Error> {
+        match self.part()? {
+            (data, None) => Ok(data),
+            (_, Some(why)) => Err(Error::Partial {
+                asked: self.asked,
+                why,
+            }),
+        }
+    }
+
+    /// What stands under `data`, and why it is not whole, if that matters.
+    fn part<T: DeserializeOwned>(&self) -> Result<(T, Option<String>), Error> {
+        let (data, partial) = reply::data(&self.body).map_err(|it| self.no_reply(&it))?;
+        Ok((data, self.server.partial(partial.as_deref())))
+    }
+
+    /// What a server sends may be what was sent to it, so nothing of it is shown as it is.
+    fn no_reply(&self, why: &NoReply) -> Error {
+        let asked = self.asked.clone();
+        let shown = |text: &dyn fmt::Display| self.server.transport.without_secrets(&text.to_string());
+        let source = match why {
+            NoReply::Failed { .. } => {
+                return Error::Refused {
+                    asked,
+                    status: 200,
+                    message: shown(why),
+                };
+            }
+            NoReply::Unreadable(error) => shown(error),
+            NoReply::NoText(error) => shown(error),
+        };
+        let source = source.into();
+        Error::Unreadable { asked, source }
     }
 }
 
@@ -103,24 +147,10 @@ pub struct BuildInfo {
 }
 
 impl Shared {
-    /// What a server sends may be what was sent to it, so nothing of it is shown as it is.
-    fn no_reply(&self, asked: Asked, why: &NoReply) -> Error {
-        let shown = |text: &str| self.transport.without_secrets(text);
-        match why {
-            NoReply::Failed { .. } => Error::Refused {
-                asked,
-                status: 200,
-                message: shown(&why.to_string()),
-            },
-            NoReply::Unreadable(error) => Error::Unreadable {
-                asked,
-                source: shown(&error.to_string()).into(),
-            },
-            NoReply::NoText(error) => Error::Unreadable {
-                asked,
-                source: shown(&error.to_string()).into(),
-            },
-        }
+    /// Why an answer is not whole, if that matters.
+    fn partial(&self, why: Option<&str>) -> Option<String> {
+        why.filter(|_| !self.takes_partial)
+            .map(|why| self.transport.without_secrets(why))
     }
 }
 
@@ -155,7 +185,7 @@ impl Client {
         if self.0.dialect == Dialect::Prometheus {
             parameters.extend(look_back.map(|it| ("lookback_delta", seconds(millis(it)))));
         }
-        self.answer("query", &parameters, in_quotes(query)).await
+        self.ask(&self.path("query"), &parameters, in_quotes(query)).await
     }
 
     /// The values of a query at moments that are equally far apart.
@@ -184,7 +214,7 @@ impl Client {
             ("end", seconds(range.to.as_millis())),
             ("step", seconds(millis(range.step))),
         ];
-        self.answer("query_range", &parameters, in_quotes(range.query))
+        self.ask(&self.path("query_range"), &parameters, in_quotes(range.query))
             .await
     }
 
@@ -203,9 +233,8 @@ impl Client {
             ("start", seconds(from.as_millis())),
             ("end", seconds(to.as_millis())),
         ];
-        let path = self.path("series");
-        self.data(&path, &parameters, format!("the series {}", in_quotes(selector)))
-            .await
+        let what = format!("the series {}", in_quotes(selector));
+        self.ask(&self.path("series"), &parameters, what).await?.data()
     }
 
     /// All rule groups, with the state of each rule and the time at which it was last evaluated.
@@ -215,27 +244,18 @@ impl Client {
     /// # Errors
     /// What an exchange brings; [`Error::Partial`] when some of them are missing.
     pub async fn rules(&self) -> Result<Vec<RuleGroup>, Error> {
-        match self.known_rules().await? {
-            (groups, None) => Ok(groups),
-            (_, Some(why)) => Err(Error::Partial {
-                asked: self.0.transport.asked(&request("", &[], "its rules".into())),
-                why,
-            }),
-        }
+        let Groups { groups } = self.ask_rules().await?.data()?;
+        Ok(groups)
     }
 
     /// The rule groups that are known, and why some are missing, if so.
     pub(crate) async fn known_rules(&self) -> Result<(Vec<RuleGroup>, Option<String>), Error> {
-        #[derive(serde::Deserialize)]
-        struct Groups {
-            #[serde(deserialize_with = "crate::ruler::or_default")]
-            groups: Vec<RuleGroup>,
-        }
-        let path = self.rules_path("rules");
-        let request = request(&path, &[], "its rules".into());
-        let body = self.0.transport.send(&request).await?;
-        let (groups, partial): (Groups, _) = self.part(&request, &body)?;
-        Ok((groups.groups, partial))
+        let (Groups { groups }, partial) = self.ask_rules().await?.part()?;
+        Ok((groups, partial))
+    }
+
+    async fn ask_rules(&self) -> Result<Answer, Error> {
+        self.ask(&self.rules_path("rules"), &[], "its rules".into()).await
     }
 
     /// All alerts that are pending or firing.
@@ -249,8 +269,8 @@ impl Client {
             alerts: Vec<Alert>,
         }
         let path = self.rules_path("alerts");
-        let alerts: Alerts = self.data(&path, &[], "its alerts".into()).await?;
-        Ok(alerts.alerts)
+        let Alerts { alerts } = self.ask(&path, &[], "its alerts".into()).await?.data()?;
+        Ok(alerts)
     }
 
     /// What the server is.
@@ -259,17 +279,12 @@ impl Client {
     /// What an exchange brings.
     pub async fn build_info(&self) -> Result<BuildInfo, Error> {
         let path = self.path("status/buildinfo");
-        let what = "its version".to_owned();
+        let answer = self.ask(&path, &[], "its version".into()).await?;
         match self.0.dialect {
-            Dialect::Prometheus => self.data(&path, &[], what).await,
+            Dialect::Prometheus => answer.data(),
             // Without an envelope.
             Dialect::Loki => {
-                let request = request(&path, &[], what);
-                let body = self.0.transport.send(&request).await?;
-                serde_json::from_slice(&body).map_err(|it| {
-                    let asked = self.0.transport.asked(&request);
-                    self.0.no_reply(asked, &NoReply::Unreadable(it))
-                })
+                serde_json::from_slice(&answer.body).map_err(|it| answer.no_reply(&NoReply::Unreadable(it)))
             }
         }
     }
@@ -283,8 +298,7 @@ impl Client {
             Dialect::Prometheus => "/-/ready",
             Dialect::Loki => "/ready",
         };
-        let request = request(path, &[], "whether it is ready".into());
-        self.0.transport.send(&request).await.map(drop)
+        self.ask(path, &[], "whether it is ready".into()).await.map(drop)
     }
 
     /// What the server says, as it may be shown.
@@ -308,57 +322,22 @@ impl Client {
         })
     }
 
-    async fn answer(
-        &self,
-        endpoint: &str,
-        parameters: &[(&str, String)],
-        what: String,
-    ) -> Result<Answer, Error> {
-        let path = self.path(endpoint);
-        let request = request(&path, parameters, what);
-        let body = self.0.transport.send(&request).await?;
-        Ok(Answer {
-            asked: self.0.transport.asked(&request),
-            body,
-            server: Arc::clone(&self.0),
-        })
-    }
-
-    /// What stands under `data`.
-    async fn data<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        parameters: &[(&str, String)],
-        what: String,
-    ) -> Result<T, Error> {
-        let request = request(path, parameters, what);
-        let body = self.0.transport.send(&request).await?;
-        let (data, partial) = self.part(&request, &body)?;
-        match partial {
-            None => Ok(data),
-            Some(why) => Err(Error::Partial {
-                asked: self.0.transport.asked(&request),
-                why,
+    async fn ask(&self, path: &str, parameters: &[(&str, String)], what: String) -> Result<Answer, Error> {
+        let server = self.address().to_owned();
+        let asked = Asked { server, what };
+        match self.0.transport.send(path, parameters).await {
+            Ok(body) => Ok(Answer {
+                asked,
+                body,
+                server: Arc::clone(&self.0),
             }),
+            Err(error) => Err(self.0.transport.failure(asked, error)),
         }
-    }
-
-    /// What stands under `data`, and why it is not whole, if that matters.
-    fn part<T: DeserializeOwned>(
-        &self,
-        request: &Request<'_>,
-        body: &[u8],
-    ) -> Result<(T, Option<String>), Error> {
-        let read = reply::data(body);
-        let (data, partial) = read.map_err(|it| self.0.no_reply(self.0.transport.asked(request), &it))?;
-        let partial = partial.filter(|_| !self.0.takes_partial);
-        Ok((data, partial.map(|why| self.shown(&why))))
     }
 
     /// Why a reply is not whole, if that matters.
     pub(crate) fn partial(&self, reply: &Reply<'_>) -> Option<String> {
-        let partial = reply.partial.as_deref().filter(|_| !self.0.takes_partial);
-        partial.map(|why| self.shown(why))
+        self.0.partial(reply.partial.as_deref())
     }
 
     fn path(&self, endpoint: &str) -> String {
@@ -383,14 +362,6 @@ impl fmt::Debug for Client {
             .field("address", &self.address())
             .field("dialect", &self.0.dialect)
             .finish_non_exhaustive()
-    }
-}
-
-const fn request<'a>(path: &'a str, parameters: &'a [(&'a str, String)], what: String) -> Request<'a> {
-    Request {
-        path,
-        parameters,
-        what,
     }
 }
 

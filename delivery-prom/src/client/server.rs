@@ -3,10 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use percent_encoding::percent_decode_str;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Certificate, Url, redirect};
-use secrecy::{ExposeSecret, SecretString};
+use delivery_outbound::{Authentication, ClientBuilder, Endpoint, Error as CallError, HeaderName, Limits};
+use secrecy::SecretString;
 
 use super::Client;
 use super::transport::Transport;
@@ -28,11 +26,12 @@ use crate::error::Error;
 /// ```
 #[derive(Clone)]
 pub struct Server {
-    address: Url,
+    endpoint: Endpoint,
     dialect: Dialect,
-    login: Login,
-    headers: Vec<(HeaderName, SecretString)>,
-    authorities: Vec<Certificate>,
+    token: Option<SecretString>,
+    headers: Vec<Authentication>,
+    /// In PEM.
+    authorities: Vec<Vec<u8>>,
     takes_partial: bool,
     timeout: Duration,
     limit: usize,
@@ -47,14 +46,6 @@ pub enum Dialect {
     Loki,
 }
 
-/// Who asks.
-#[derive(Clone)]
-pub(super) enum Login {
-    Nobody,
-    Bearer(SecretString),
-    Basic(String, SecretString),
-}
-
 impl Server {
     /// A Prometheus, or what speaks its API, at an address: `http` or `https`, host, port, and the path under which the
     /// API begins with `/api/v1`.
@@ -65,25 +56,11 @@ impl Server {
     /// # Errors
     /// [`Error::Address`].
     pub fn new(address: &str) -> Result<Self, Error> {
-        let mut url = Url::parse(address).map_err(|it| no_address(address, it.to_string()))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(no_address(address, format!("unknown scheme {:?}", url.scheme())));
-        }
-        let user = url.username().to_owned();
-        let login = match url.password() {
-            None if user.is_empty() => Login::Nobody,
-            password => Login::Basic(decoded(&user), decoded(password.unwrap_or_default()).into()),
-        };
-        let unchangeable = || no_address(address, "it has no host".into());
-        url.set_username("").map_err(|()| unchangeable())?;
-        url.set_password(None).map_err(|()| unchangeable())?;
-        url.set_fragment(None);
-        let path = url.path().trim_end_matches('/').to_owned();
-        url.set_path(&path);
+        let endpoint = Endpoint::new("address", address).map_err(|it| no_address(address, it))?;
         Ok(Self {
-            address: url,
+            endpoint,
             dialect: Dialect::Prometheus,
-            login,
+            token: None,
             headers: Vec::new(),
             authorities: Vec::new(),
             takes_partial: false,
@@ -121,19 +98,19 @@ impl Server {
             name: name.to_owned(),
             why,
         };
-        let known =
-            HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong("it has no name that HTTP knows"))?;
-        header_value(value.expose_secret())
-            .ok_or_else(|| wrong("its value has characters that HTTP does not allow"))?;
-        self.headers.push((known, value));
+        if HeaderName::from_bytes(name.as_bytes()).is_err() {
+            return Err(wrong("it has no name that HTTP knows"));
+        }
+        let header = Authentication::header(name, name, value).map_err(|_| wrong(UNSENDABLE))?;
+        self.headers.push(header);
         Ok(self)
     }
 
-    /// Logs in with a token.
+    /// Logs in with a token. `delivery_outbound::token_file` reads one from a file.
     #[must_use]
     pub fn bearer(self, token: SecretString) -> Self {
         Self {
-            login: Login::Bearer(token),
+            token: Some(token),
             ..self
         }
     }
@@ -142,7 +119,8 @@ impl Server {
     #[must_use]
     pub fn basic(self, user: &str, password: SecretString) -> Self {
         Self {
-            login: Login::Basic(user.to_owned(), password),
+            endpoint: self.endpoint.login(user, password),
+            token: None,
             ..self
         }
     }
@@ -164,13 +142,10 @@ impl Server {
     /// # Errors
     /// [`Error::Certificate`].
     pub fn authority(mut self, pem: &[u8]) -> Result<Self, Error> {
-        let read =
-            Certificate::from_pem_bundle(pem).map_err(|it| Error::Certificate { source: it.into() })?;
-        if read.is_empty() {
-            let source = "there is no certificate in it".into();
-            return Err(Error::Certificate { source });
-        }
-        self.authorities.extend(read);
+        let read = ClientBuilder::default().trust_only("authority", pem);
+        read.map(drop)
+            .map_err(|it| Error::Certificate { source: it.into() })?;
+        self.authorities.push(pem.to_owned());
         Ok(self)
     }
 
@@ -188,10 +163,29 @@ impl Server {
 
     /// The client. It keeps connections alive, and its clones share them.
     ///
+    /// It may call everybody. Where others write the address, [`client_with`](Self::client_with) rules are needed.
+    ///
     /// # Errors
     /// [`Error::Setting`] for a timeout or a limit of 0, [`Error::Header`] for a login that cannot be sent,
     /// [`Error::Setup`].
     pub fn client(self) -> Result<Client, Error> {
+        self.client_with(ClientBuilder::default())
+    }
+
+    /// The client, by these rules: whom it may call, and through which proxy. They are those that webhooks have.
+    ///
+    /// ```
+    /// use delivery_prom::{Server, client::ClientBuilder};
+    ///
+    /// let rules = ClientBuilder::default().refuse_metadata_addresses();
+    /// let refused = Server::new("http://169.254.169.254")?.client_with(rules);
+    /// assert!(refused.is_err());
+    /// # Ok::<(), delivery_prom::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`client`](Self::client); [`Error::Setup`] also for an address that the rules do not allow.
+    pub fn client_with(self, rules: ClientBuilder) -> Result<Client, Error> {
         if self.timeout.is_zero() {
             return Err(Error::Setting {
                 field: "timeout",
@@ -206,108 +200,62 @@ impl Server {
                 expected: "a number of bytes, e.g. 16777216",
             });
         }
-        let mut http = reqwest::Client::builder()
-            .default_headers(self.header_map()?)
-            // A redirect would take headers with secrets to wherever it points.
-            .redirect(redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .connect_timeout(self.timeout / 2)
-            .user_agent(concat!("delivery/", env!("CARGO_PKG_VERSION")));
-        if !self.authorities.is_empty() {
-            http = http.tls_certs_only(self.authorities.clone());
+        let mut headers = self.headers;
+        if let Some(token) = self.token {
+            let header = Authentication::bearer("token", token).map_err(|_| Error::Header {
+                name: "Authorization".into(),
+                why: UNSENDABLE,
+            })?;
+            headers.push(header);
         }
-        let http = http.build().map_err(|it| Error::Setup { source: it.into() })?;
-        let mut secrets: Vec<SecretString> = self.headers.into_iter().map(|(_, value)| value).collect();
-        match &self.login {
-            Login::Nobody => {}
-            Login::Bearer(secret) => secrets.push(secret.clone()),
-            Login::Basic(user, password) => {
-                secrets.push(password.clone());
-                secrets.extend(as_sent(&http, user, password));
-            }
-        }
-        // They may be keys. Short ones are words that explain something.
-        let parameters = self.address.query_pairs().filter(|(_, value)| value.len() >= 8);
-        secrets.extend(parameters.map(|(_, value)| value.into_owned().into()));
+        let setup = |it: CallError| Error::Setup { source: it.into() };
+        let trusting = |rules: ClientBuilder, pem: &Vec<u8>| rules.trust_only("authority", pem);
+        let rules = self.authorities.iter().try_fold(rules, trusting).map_err(setup)?;
+        let client = rules.build().map_err(setup)?;
+        client.check("address", &self.endpoint).map_err(setup)?;
         let transport = Transport {
-            http,
-            shown: shown(&self.address),
-            address: self.address,
-            login: self.login,
-            secrets,
-            timeout: self.timeout,
-            limit: self.limit,
+            client,
+            shown: self.endpoint.address(),
+            headers,
+            secrets: self.endpoint.query_secrets(),
+            endpoint: self.endpoint,
+            limits: Limits {
+                attempt: self.timeout,
+                total: self.timeout,
+                retries: 4,
+                pause: Duration::from_millis(100),
+                body: self.limit,
+            },
         };
         Ok(Client::new(transport, self.dialect, self.takes_partial))
     }
-
-    fn header_map(&self) -> Result<HeaderMap, Error> {
-        let mut headers = HeaderMap::new();
-        let wrong = |name: &str| Error::Header {
-            name: name.to_owned(),
-            why: "its value has characters that HTTP does not allow",
-        };
-        for (name, value) in &self.headers {
-            let value = header_value(value.expose_secret()).ok_or_else(|| wrong(name.as_str()))?;
-            headers.append(name.clone(), value);
-        }
-        if let Login::Bearer(token) = &self.login {
-            header_value(token.expose_secret()).ok_or_else(|| wrong("Authorization"))?;
-        }
-        Ok(headers)
-    }
 }
+
+/// Why a header's value is refused, which is not shown.
+const UNSENDABLE: &str = "its value is empty, or has characters that HTTP does not allow";
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<&HeaderName> = self.headers.iter().map(|(name, _)| name).collect();
         f.debug_struct("Server")
-            .field("address", &shown(&self.address))
+            .field("address", &self.endpoint.address())
             .field("dialect", &self.dialect)
-            .field("headers", &names)
+            .field("headers", &self.headers)
             .field("timeout", &self.timeout)
             .field("limit", &self.limit)
             .finish_non_exhaustive()
     }
 }
 
-/// A part of an address without its percent signs.
-fn decoded(part: &str) -> String {
-    percent_decode_str(part).decode_utf8_lossy().into_owned()
-}
-
-/// A login as it stands in a header, which hides nothing.
-fn as_sent(http: &reqwest::Client, user: &str, password: &SecretString) -> Option<SecretString> {
-    let request = http
-        .get("http://localhost")
-        .basic_auth(user, Some(password.expose_secret()))
-        .build()
-        .ok()?;
-    let header = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
-    Some(header.strip_prefix("Basic ")?.into())
-}
-
-/// A value that HTTP allows, and that no log shows.
-fn header_value(text: &str) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_str(text).ok()?;
-    value.set_sensitive(true);
-    Some(value)
-}
-
-/// The address as it may be shown.
-fn shown(address: &Url) -> String {
-    let mut url = address.clone();
-    url.set_query(None);
-    url.as_str().trim_end_matches('/').to_owned()
-}
-
 /// The text may have a password in it, and nobody knows where: only what stands before anything of the kind is shown.
-fn no_address(address: &str, why: String) -> Error {
+fn no_address(address: &str, why: CallError) -> Error {
     let after_login = address.rsplit('@').next().unwrap_or_default();
     let address = after_login.split(['?', '#']).next().unwrap_or_default();
     Error::Address {
         address: crate::error::shortened(address, 80),
-        why,
+        why: match why {
+            CallError::Unusable { found, .. } => found,
+            other => other.to_string(),
+        },
     }
 }
 
@@ -327,15 +275,14 @@ mod tests {
             let client = Server::new(address).unwrap().client().unwrap();
             assert_eq!(client.address(), shown);
         }
-        assert_eq!(decoded("pa%40ss%"), "pa@ss%");
     }
 
     #[test]
     fn what_is_no_address_is_refused_with_the_reason() {
         for (address, says) in [
-            ("", "\"\" is no address of a server: relative URL without a base"),
-            ("prometheus:9090", "unknown scheme \"prometheus\""),
-            ("ftp://host", "unknown scheme \"ftp\""),
+            ("", "\"\" is no address of a server: an empty URL"),
+            ("prometheus:9090", "a URL with the scheme `prometheus`"),
+            ("ftp://host", "a URL with the scheme `ftp`"),
             ("http://", "empty host"),
             ("http://host:99999", "invalid port"),
         ] {

@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use delivery_core::port::Fault;
-use delivery_http::Error;
-use delivery_http::client::{Call, Client, Endpoint, Limits, REDIRECTS, Reply, Verification};
+use delivery_outbound::{Call, Client, Endpoint, Error, Limits, REDIRECTS, Reply, Verification};
 use secrecy::SecretString;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -177,7 +176,80 @@ async fn a_wait_that_the_total_has_no_time_for_is_not_begun() {
     assert_eq!(server.got().len(), 1);
 }
 
+#[tokio::test]
+async fn no_wait_and_no_limit_is_too_long_for_a_clock() {
+    let waits = [
+        "1000000000",
+        "18446744073709551615",
+        "99999999999999999999999",
+        "Fri, 31 Dec 9999 23:59:59 GMT",
+        "-1",
+        "1e9",
+    ];
+    let pauses = [Duration::from_secs(1), Duration::MAX];
+    for (wait, pause) in waits.iter().flat_map(|wait| pauses.map(|pause| (wait, pause))) {
+        let server = Receiver::saying(Says::status(429).header("retry-after", *wait)).await;
+        let endpoint = Endpoint::new("url", &server.url("/")).unwrap();
+        let limits = Limits {
+            total: Duration::from_secs(1),
+            pause,
+            ..Limits::new(Duration::MAX, u32::MAX)
+        };
+        let error = client()
+            .send(&Call::get(&endpoint).limits(limits))
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, Error::Refused { status: 429, .. }),
+            "{wait}: {error:?}"
+        );
+        assert_eq!(server.got().len(), 1, "{wait}");
+    }
+    let server = Receiver::saying(Says::status(200)).await;
+    let endpoint = Endpoint::new("url", &server.url("/")).unwrap();
+    let endless = Limits::new(Duration::MAX, u32::MAX);
+    client()
+        .send(&Call::get(&endpoint).limits(endless))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_caller_says_which_statuses_may_pass_and_what_a_refusal_says() {
+    for (status, calls) in [(500, 1), (418, 2)] {
+        let server = Receiver::saying(Says::status(status).body("no tea").header("retry-after", "0")).await;
+        let endpoint = Endpoint::new("url", &server.url("/")).unwrap();
+        let limits = Limits {
+            pause: Duration::from_millis(1),
+            ..limits(1)
+        };
+        let call = Call::get(&endpoint).limits(limits);
+        let call = call
+            .passing(|it| it == 418)
+            .words(|it| String::from_utf8_lossy(&it[3..]));
+        let error = client().send(&call).await.unwrap_err().to_string();
+        assert!(error.ends_with(&format!("answered {status}: tea")), "{error}");
+        assert_eq!(server.got().len(), calls, "{status}");
+    }
+}
+
 // Redirects
+
+#[tokio::test]
+async fn a_call_that_stays_follows_nothing() {
+    for status in [301, 302, 303, 307, 308] {
+        let server = Receiver::saying(Says::status(status).header("location", "/new")).await;
+        let endpoint = Endpoint::new("url", &server.url("/old")).unwrap();
+        let error = client()
+            .send(&Call::get(&endpoint).stay())
+            .await
+            .unwrap_err()
+            .to_string();
+        let says = format!("answered {status}: it points elsewhere: use the address that it points to");
+        assert!(error.ends_with(&says), "{error}");
+        assert_eq!(server.got().len(), 1);
+    }
+}
 
 #[tokio::test]
 async fn what_is_read_is_followed_and_what_is_sent_is_not_left_behind() {

@@ -1,5 +1,6 @@
 //! One call, and what comes back.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -10,8 +11,8 @@ use serde::Serialize;
 
 use delivery_core::text;
 
-use super::Endpoint;
-use crate::error::Error;
+use crate::Endpoint;
+use crate::error::{Error, passes};
 
 /// How long a call may take and how much it may bring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub struct Limits {
     pub total: Duration,
     /// How often it is tried again. Default 0.
     pub retries: u32,
+    /// How long it is waited before it is tried again, the first time; twice as long each time after that. Default 1 s.
+    pub pause: Duration,
     /// How many bytes of a body are read. Default 64 KiB.
     pub body: usize,
 }
@@ -39,6 +42,7 @@ impl Limits {
                 .saturating_mul(retries.saturating_add(1))
                 .saturating_add(waits),
             retries,
+            pause: Duration::from_secs(1),
             body: 64 * 1024,
         }
     }
@@ -63,15 +67,21 @@ pub enum Verification {
 /// One call.
 #[must_use]
 pub struct Call<'a> {
-    pub(super) method: Method,
-    pub(super) to: &'a Endpoint,
-    pub(super) headers: HeaderMap,
-    pub(super) secret_headers: HeaderMap,
+    pub(crate) method: Method,
+    pub(crate) to: &'a Endpoint,
+    pub(crate) headers: HeaderMap,
+    pub(crate) secret_headers: HeaderMap,
     /// What must not be repeated by anybody.
-    pub(super) secrets: Vec<SecretString>,
-    pub(super) body: Option<Vec<u8>>,
-    pub(super) limits: Limits,
-    pub(super) verification: Verification,
+    pub(crate) secrets: Vec<SecretString>,
+    pub(crate) body: Option<Vec<u8>>,
+    pub(crate) limits: Limits,
+    pub(crate) verification: Verification,
+    /// Which refusals may pass.
+    pub(crate) passing: fn(u16) -> bool,
+    /// What the body of a refusal says.
+    pub(crate) words: fn(&[u8]) -> Cow<'_, str>,
+    /// Whether it follows no redirect.
+    pub(crate) stays: bool,
 }
 
 impl<'a> Call<'a> {
@@ -86,6 +96,9 @@ impl<'a> Call<'a> {
             body: None,
             limits: Limits::default(),
             verification: Verification::Verified,
+            passing: passes,
+            words: String::from_utf8_lossy,
+            stays: false,
         }
     }
 
@@ -138,20 +151,38 @@ impl<'a> Call<'a> {
         Ok(self.secret_header(reqwest::header::AUTHORIZATION, value, token))
     }
 
-    /// Nobody repeats these either.
-    pub(crate) fn hide(mut self, secrets: &[SecretString]) -> Self {
+    /// These are secrets too, and blotted out where an answer repeats one.
+    pub fn hide(mut self, secrets: &[SecretString]) -> Self {
         self.secrets.extend_from_slice(secrets);
         self
     }
 
     /// A text of the other side without what must not be repeated.
-    pub(crate) fn blot(&self, text: String) -> String {
+    pub fn blot(&self, text: String) -> String {
         blotted(text, &self.secrets)
     }
 
     /// Within these limits.
     pub const fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Tried again at these statuses, where that is not 408, 429, and 5xx except 501.
+    pub const fn passing(mut self, passing: fn(u16) -> bool) -> Self {
+        self.passing = passing;
+        self
+    }
+
+    /// What a person reads of a refusal is what this makes of its body: all of it, unless something else is said here.
+    pub const fn words(mut self, words: fn(&[u8]) -> Cow<'_, str>) -> Self {
+        self.words = words;
+        self
+    }
+
+    /// Follows no redirect: an answer that points elsewhere is a refusal.
+    pub const fn stay(mut self) -> Self {
+        self.stays = true;
         self
     }
 
@@ -214,7 +245,7 @@ impl Reply {
 
     /// The beginning of the body, in one line, as a person reads it.
     pub fn text(&self) -> String {
-        shortened(&self.body, self.cut, &[])
+        shortened(&String::from_utf8_lossy(&self.body), self.cut, &[])
     }
 }
 
@@ -233,10 +264,9 @@ impl fmt::Debug for Reply {
 const SHORT: usize = 256;
 
 /// The beginning of a body in one line, without these secrets.
-pub(super) fn shortened(body: &[u8], cut: bool, secrets: &[SecretString]) -> String {
-    let text = String::from_utf8_lossy(body);
+pub(crate) fn shortened(text: &str, cut: bool, secrets: &[SecretString]) -> String {
     // As it is written and as it is seen, and before it is cut: no part of a secret may be left over either.
-    let text = blotted(text.into_owned(), secrets);
+    let text = blotted(text.to_owned(), secrets);
     let line = blotted(text::line(&text).collect(), secrets);
     let mut shown = text::shortened(&line, SHORT);
     if cut && !shown.ends_with('…') {
@@ -261,19 +291,15 @@ mod tests {
 
     #[test]
     fn a_body_is_shown_in_one_short_line() {
-        assert_eq!(shortened(b" not\r\n now\0 ", false, &[]), "not now");
-        assert_eq!(shortened(b"", false, &[]), "");
+        assert_eq!(shortened(" not\r\n now\0 ", false, &[]), "not now");
+        assert_eq!(shortened("", false, &[]), "");
+        assert_eq!(shortened("\u{202e}n\u{200b}o\u{1b}[m", false, &[]), "no [m");
+        assert_eq!(shortened(&"ä".repeat(256), false, &[]), "ä".repeat(256));
         assert_eq!(
-            shortened("\u{202e}n\u{200b}o\u{1b}[m".as_bytes(), false, &[]),
-            "no [m"
-        );
-        assert_eq!(shortened(b"\xff!", false, &[]), "\u{fffd}!");
-        assert_eq!(shortened("ä".repeat(256).as_bytes(), false, &[]), "ä".repeat(256));
-        assert_eq!(
-            shortened("ä".repeat(257).as_bytes(), false, &[]),
+            shortened(&"ä".repeat(257), false, &[]),
             format!("{}…", "ä".repeat(256))
         );
-        assert_eq!(shortened(b"begun", true, &[]), "begun…");
+        assert_eq!(shortened("begun", true, &[]), "begun…");
     }
 
     #[test]
@@ -281,10 +307,7 @@ mod tests {
         let secrets = [SecretString::from("s3cret-and-long")];
         for before in 230..260 {
             let body = format!("{} s3cret-and-long", "x".repeat(before));
-            assert!(
-                !shortened(body.as_bytes(), false, &secrets).contains("s3"),
-                "{before}"
-            );
+            assert!(!shortened(&body, false, &secrets).contains("s3"), "{before}");
         }
         // Nor is one that looks different when it is seen, or is only seen when what hides it is gone.
         let secrets = [
@@ -292,7 +315,7 @@ mod tests {
             SecretString::from("hidden-one"),
         ];
         let body = "s3\u{200d}cret hid\u{200b}den-one";
-        assert_eq!(shortened(body.as_bytes(), false, &secrets), "[secret] [secret]");
+        assert_eq!(shortened(body, false, &secrets), "[secret] [secret]");
     }
 
     #[test]

@@ -22,7 +22,7 @@ const METADATA: [IpAddr; 4] = [
 ];
 
 /// Whether an address is link-local, or one at which a cloud gives credentials to its machines.
-pub(super) fn is_refused(address: IpAddr) -> bool {
+pub(crate) fn is_refused(address: IpAddr) -> bool {
     if METADATA.contains(&address) {
         return true;
     }
@@ -56,7 +56,7 @@ fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
 /// It tells no address that is refused. What it has told is what is connected to: a name that leads elsewhere a moment
 /// later gains nothing.
 #[derive(Clone)]
-pub(super) struct Resolver {
+pub(crate) struct Resolver {
     refuses_metadata: bool,
     lookup: fn(String) -> Lookup,
     asked: Arc<Mutex<BTreeMap<String, WeakShared<Lookup>>>>,
@@ -72,15 +72,15 @@ type Lookup = BoxFuture<'static, Result<Vec<IpAddr>, Unknown>>;
 /// Why a name could not be resolved.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct Unknown(String);
+pub(crate) struct Unknown(String);
 
 /// Why a name was not resolved; found again at the bottom of the client's error.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the name leads to {0}, which is refused")]
-pub(super) struct Refusal(pub(super) IpAddr);
+pub(crate) struct Refusal(pub(crate) IpAddr);
 
 impl Resolver {
-    pub(super) fn new(refuses_metadata: bool) -> Self {
+    pub(crate) fn new(refuses_metadata: bool) -> Self {
         Self {
             refuses_metadata,
             lookup: system,

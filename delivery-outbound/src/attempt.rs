@@ -5,21 +5,25 @@ use std::io;
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, LOCATION, RETRY_AFTER};
-use reqwest::{Method, Response, StatusCode, Url};
+use reqwest::{Method, Response, Url};
 use secrecy::ExposeSecret;
 
-use super::address::Refusal;
-use super::call::shortened;
-use super::endpoint::origin;
-use super::{Call, Client, REDIRECTS, Reply, Verification};
+use crate::address::Refusal;
+use crate::call::shortened;
+use crate::endpoint::origin;
 use crate::error::{Cause, Error};
+use crate::{Call, Client, REDIRECTS, Reply, Verification};
+
+/// How much of a refusal is read to find out why.
+const REFUSAL: usize = 64 * 1024;
 
 impl Client {
-    pub(super) async fn attempt(&self, call: &Call<'_>, limit: Duration) -> Result<Reply, Error> {
+    pub(crate) async fn attempt(&self, call: &Call<'_>, limit: Duration) -> Result<Reply, Error> {
         let answer = tokio::time::timeout(limit, self.follow(call)).await;
         let answer = answer.unwrap_or_else(|_| {
             Err(Error::TimedOut {
                 host: call.to.origin(),
+                proxy: self.0.way.proxy(&call.to.url),
                 limit,
             })
         });
@@ -38,17 +42,17 @@ impl Client {
         for _ in 0..=REDIRECTS {
             self.0.rules.check(&url)?;
             let response = self.once(call, method, &url, abroad).await?;
+            if call.stays && response.status().is_redirection() {
+                let said = "it points elsewhere: use the address that it points to";
+                return Err(refused(&response, &url, said));
+            }
             let Some((next, kept)) = redirect(&response, &url)? else {
-                return finish(call, response, &url).await;
+                return self.finish(call, response, &url).await;
             };
             let reads = *method == Method::GET || *method == Method::HEAD;
             if kept == Kept::Target && !reads {
-                return Err(Error::Refused {
-                    host: origin(&url),
-                    status: response.status().as_u16(),
-                    said: String::from("a redirect that leaves the message behind, as to a page to log in"),
-                    after: None,
-                });
+                let said = "a redirect that leaves the message behind, as to a page to log in";
+                return Err(refused(&response, &url, said));
             }
             // Once abroad, never home again: what points back may have been written there.
             abroad |= next.origin() != url.origin();
@@ -88,7 +92,75 @@ impl Client {
         if let Some(body) = &call.body {
             request = request.body(body.clone());
         }
-        request.send().await.map_err(|it| failure(url, &it))
+        request.send().await.map_err(|it| self.failure(url, &it))
+    }
+
+    async fn finish(&self, call: &Call<'_>, mut response: Response, url: &Url) -> Result<Reply, Error> {
+        let status = response.status();
+        let after = retry_after(response.headers(), SystemTime::now());
+        let most = if status.is_success() {
+            call.limits.body
+        } else {
+            REFUSAL.min(call.limits.body)
+        };
+        let announced = response.content_length().and_then(|it| usize::try_from(it).ok());
+        let mut body = Vec::with_capacity(announced.unwrap_or_default().min(most));
+        let mut cut = false;
+        loop {
+            match response.chunk().await {
+                Ok(None) => break,
+                Ok(Some(chunk)) => {
+                    let room = most.saturating_sub(body.len());
+                    body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
+                    if chunk.len() > room {
+                        cut = true;
+                        break;
+                    }
+                }
+                // The status of a refusal is worth more than how its body ended.
+                Err(_) if !status.is_success() => {
+                    cut = true;
+                    break;
+                }
+                Err(error) => return Err(self.failure(url, &error)),
+            }
+        }
+        if !status.is_success() {
+            return Err(Error::Refused {
+                host: origin(url),
+                status: status.as_u16(),
+                said: shortened(&(call.words)(&body), cut, &call.secrets),
+                after: after.filter(|_| matches!(status.as_u16(), 429 | 502..=504)),
+            });
+        }
+        Ok(Reply {
+            status: status.as_u16(),
+            from: origin(url),
+            body,
+            cut,
+        })
+    }
+
+    /// Which failure it is, by what lies at its bottom.
+    fn failure(&self, url: &Url, error: &reqwest::Error) -> Error {
+        let host = origin(url);
+        let outermost: &(dyn StdError + 'static) = error;
+        let causes =
+            || std::iter::successors(Some(outermost), |it: &&(dyn StdError + 'static)| (*it).source());
+        if let Some(Refusal(address)) = causes().find_map(|it| it.downcast_ref::<Refusal>()) {
+            return Error::AddressRefused {
+                host,
+                address: *address,
+            };
+        }
+        let (source, proxy) = (Cause::of(error), self.0.way.proxy(url));
+        if error.is_connect() && causes().filter_map(|it| it.downcast_ref()).any(is_tls) {
+            Error::Tls { host, source }
+        } else if error.is_connect() {
+            Error::Unreachable { host, proxy, source }
+        } else {
+            Error::CutOff { host, source }
+        }
     }
 }
 
@@ -101,6 +173,16 @@ enum Kept {
     Target,
 }
 
+/// An answer that is none, whatever its body says.
+fn refused(response: &Response, from: &Url, said: &str) -> Error {
+    Error::Refused {
+        host: origin(from),
+        status: response.status().as_u16(),
+        said: said.to_owned(),
+        after: None,
+    }
+}
+
 /// Where an answer points to, if it does.
 fn redirect(response: &Response, from: &Url) -> Result<Option<(Url, Kept)>, Error> {
     let kept = match response.status().as_u16() {
@@ -111,12 +193,7 @@ fn redirect(response: &Response, from: &Url) -> Result<Option<(Url, Kept)>, Erro
     let Some(location) = response.headers().get(LOCATION) else {
         return Ok(None);
     };
-    let refused = |said: &str| Error::Refused {
-        host: origin(from),
-        status: response.status().as_u16(),
-        said: said.to_owned(),
-        after: None,
-    };
+    let refused = |said| refused(response, from, said);
     let next = location.to_str().ok().and_then(|it| from.join(it).ok());
     let mut next = next.ok_or_else(|| refused("a redirect to something that is no URL"))?;
     if !matches!(next.scheme(), "http" | "https") {
@@ -128,72 +205,6 @@ fn redirect(response: &Response, from: &Url) -> Result<Option<(Url, Kept)>, Erro
     // Whoever answers does not choose what we are known as.
     let _ = (next.set_username(""), next.set_password(None));
     Ok(Some((next, kept)))
-}
-
-async fn finish(call: &Call<'_>, mut response: Response, url: &Url) -> Result<Reply, Error> {
-    let status = response.status();
-    let after = retry_after(response.headers(), SystemTime::now());
-    let mut body = Vec::new();
-    let mut cut = false;
-    loop {
-        match response.chunk().await {
-            Ok(None) => break,
-            Ok(Some(chunk)) => {
-                let room = call.limits.body.saturating_sub(body.len());
-                body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
-                if chunk.len() > room {
-                    cut = true;
-                    break;
-                }
-            }
-            // The status of a refusal is worth more than how its body ended.
-            Err(_) if !status.is_success() => {
-                cut = true;
-                break;
-            }
-            Err(error) => return Err(failure(url, &error)),
-        }
-    }
-    if !status.is_success() {
-        return Err(Error::Refused {
-            host: origin(url),
-            status: status.as_u16(),
-            said: shortened(&body, cut, &call.secrets),
-            after: after.filter(|_| {
-                matches!(
-                    status,
-                    StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
-                )
-            }),
-        });
-    }
-    Ok(Reply {
-        status: status.as_u16(),
-        from: origin(url),
-        body,
-        cut,
-    })
-}
-
-/// Which failure it is, by what lies at its bottom.
-fn failure(url: &Url, error: &reqwest::Error) -> Error {
-    let host = origin(url);
-    let outermost: &(dyn StdError + 'static) = error;
-    let causes = || std::iter::successors(Some(outermost), |it: &&(dyn StdError + 'static)| (*it).source());
-    if let Some(Refusal(address)) = causes().find_map(|it| it.downcast_ref::<Refusal>()) {
-        return Error::AddressRefused {
-            host,
-            address: *address,
-        };
-    }
-    let source = Cause::of(error);
-    if error.is_connect() && causes().filter_map(|it| it.downcast_ref()).any(is_tls) {
-        Error::Tls { host, source }
-    } else if error.is_connect() {
-        Error::Unreachable { host, source }
-    } else {
-        Error::CutOff { host, source }
-    }
 }
 
 /// Whether it is what TLS makes of what it cannot trust or read. While connecting, nothing else reads data.

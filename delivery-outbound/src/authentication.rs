@@ -5,8 +5,8 @@ use std::fmt;
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::client::{Call, secret_value};
-use crate::error::Error;
+use crate::call::secret_value;
+use crate::{Call, Error};
 
 /// A header with a secret. It goes to no other host than the one that is called, and is never shown.
 ///
@@ -52,7 +52,8 @@ impl Authentication {
         })
     }
 
-    pub(crate) fn sign<'a>(&self, call: Call<'a>) -> Call<'a> {
+    /// The call, with the header.
+    pub fn sign<'a>(&self, call: Call<'a>) -> Call<'a> {
         call.secret_header(self.name.clone(), self.value.clone(), &self.secret)
     }
 }

@@ -1,26 +1,4 @@
-//! Calls somebody else's server: bounded in time and size, tried again where that helps, and careful with whom it talks
-//! to.
-//!
-//! One [`Client`] is one pool of connections, for all rollouts of a process; cloning it is cheap. Whom it may call is
-//! the client's business ([`ClientBuilder`]), what it calls is an [`Endpoint`] that was checked when it was built, and
-//! one call is a [`Call`].
-//!
-//! | | |
-//! |---|---|
-//! | time | [`Limits::attempt`] for each attempt, the body included; [`Limits::total`] for all of them with the waits between |
-//! | tried again | no connection, one that broke off, no answer in time, 408, 429, 5xx except 501; waits 1 s, 2 s, 4 s to 30 s with up to as much again by chance, or what `Retry-After` says |
-//! | size | a body is read up to [`Limits::body`]; whoever goes on sending is not listened to |
-//! | redirects | up to 10; a secret goes to another host never; from https to http never; what is sent is not left behind in one: at 301 to 303 only what is read is followed |
-//! | secrets | in no log, no error, no `Debug`; blotted out where an answer repeats one |
-//!
-//! Proxies from the environment (`HTTPS_PROXY`, `NO_PROXY` …) are used, unless there is [one](ClientBuilder::proxy) for
-//! this client, addresses are refused, or [`direct`](ClientBuilder::direct) is asked for: behind a proxy nobody here sees
-//! an address.
-
-mod address;
-mod attempt;
-mod call;
-mod endpoint;
+//! The pool of connections, and the rules about whom it calls.
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,51 +6,40 @@ use std::time::{Duration, Instant};
 
 use backon::{ExponentialBuilder, Retryable};
 use delivery_core::port::Fault;
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::redirect::Policy;
 
-use self::address::{Resolver, is_refused};
-pub(crate) use self::call::secret_value;
-pub use self::call::{Call, Limits, Reply, Verification};
-pub(crate) use self::endpoint::ENCODED;
-pub use self::endpoint::Endpoint;
-use self::endpoint::{Allowed, address};
+use crate::address::{Resolver, is_refused};
+use crate::endpoint::{Allowed, address, origin};
 use crate::error::{Cause, Error};
+use crate::proxy::Way;
+use crate::{Call, Endpoint, Reply};
 
 /// How many redirects are followed.
 pub const REDIRECTS: usize = 10;
+
+/// The longest pause of one's own between two attempts, without chance.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// The longest that a `Retry-After` is waited for.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// A pool of connections, and whom it may call. A clone is the same pool.
-///
-/// # Example
-/// ```
-/// use delivery_http::client::{Call, Client, Endpoint, Limits};
-///
-/// # async fn example() -> Result<(), delivery_http::Error> {
-/// let client = Client::builder().allow_hosts(["gate.example.com"])?.refuse_metadata_addresses().build()?;
-/// let gate = Endpoint::new("url", "https://gate.example.com/check")?;
-/// client.check("url", &gate)?;
-/// let reply = client.send(&Call::post(&gate).json(&serde_json::json!({ "name": "web" }))).await?;
-/// println!("{} {}", reply.status, reply.text());
-/// # Ok(())
-/// # }
-/// ```
 #[derive(Clone)]
-pub struct Client(Arc<Pool>);
+pub struct Client(pub(crate) Arc<Pool>);
 
-struct Pool {
+pub(crate) struct Pool {
     /// Checks certificates.
-    verifying: reqwest::Client,
+    pub(crate) verifying: reqwest::Client,
     /// Does not.
-    trusting: reqwest::Client,
-    rules: Rules,
+    pub(crate) trusting: reqwest::Client,
+    pub(crate) rules: Rules,
+    pub(crate) way: Way,
 }
 
 /// Whom a client may call.
 #[derive(Clone, Debug, Default)]
-struct Rules {
+pub(crate) struct Rules {
     allowed: Option<Vec<Allowed>>,
     refuses_metadata: bool,
 }
@@ -111,18 +78,23 @@ impl Client {
         let begun = Instant::now();
         let left = || call.limits.total.saturating_sub(begun.elapsed());
         let waits = ExponentialBuilder::default()
-            .with_min_delay(Duration::from_secs(1))
-            .with_max_delay(Duration::from_secs(30))
+            .with_min_delay(call.limits.pause.min(LONGEST_PAUSE))
+            .with_max_delay(LONGEST_PAUSE)
             .with_max_times(usize::try_from(call.limits.retries).unwrap_or(usize::MAX))
             .with_jitter();
         (|| self.attempt(call, call.limits.attempt.min(left())))
             .retry(waits)
             .sleep(tokio::time::sleep)
-            .when(|error| matches!(error.fault(), Fault::Transient { .. }))
+            .when(|error| match error {
+                Error::Refused { status, .. } => (call.passing)(*status),
+                _ => matches!(error.fault(), Fault::Transient { .. }),
+            })
             .adjust(|error, wait| {
-                let wait = match error.fault() {
-                    Fault::Transient { after: Some(after) } => wait.map(|_| after.min(LONGEST_WAIT)),
-                    Fault::Transient { after: None } | Fault::Permanent => wait,
+                let wait = match error {
+                    Error::Refused {
+                        after: Some(after), ..
+                    } => wait.map(|_| LONGEST_WAIT.min(*after)),
+                    _ => wait,
                 };
                 // An attempt that would have no time left is not begun: its predecessor's error says more.
                 wait.filter(|wait| *wait < left())
@@ -141,17 +113,15 @@ impl fmt::Debug for Client {
 }
 
 impl Rules {
-    fn check(&self, url: &reqwest::Url) -> Result<(), Error> {
+    pub(crate) fn check(&self, url: &reqwest::Url) -> Result<(), Error> {
         if let Some(allowed) = &self.allowed
             && !allowed.iter().any(|it| it.matches(url))
         {
-            return Err(Error::HostNotAllowed {
-                host: endpoint::origin(url),
-            });
+            return Err(Error::HostNotAllowed { host: origin(url) });
         }
         match address(url) {
             Some(address) if self.refuses_metadata && is_refused(address) => Err(Error::AddressRefused {
-                host: endpoint::origin(url),
+                host: origin(url),
                 address,
             }),
             Some(_) | None => Ok(()),
@@ -160,13 +130,14 @@ impl Rules {
 }
 
 /// Sets up a [`Client`].
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct ClientBuilder {
     rules: Rules,
     direct: bool,
     proxy: Option<Endpoint>,
     roots: Vec<reqwest::Certificate>,
+    only_these: bool,
 }
 
 impl ClientBuilder {
@@ -220,6 +191,15 @@ impl ClientBuilder {
         Ok(self)
     }
 
+    /// Trusts this certificate authority, in PEM, and no other but those that are added like it.
+    ///
+    /// # Errors
+    /// [`Error::Unusable`].
+    pub fn trust_only(mut self, field: &str, pem: &[u8]) -> Result<Self, Error> {
+        self.only_these = true;
+        self.trust(field, pem)
+    }
+
     /// The client.
     ///
     /// # Errors
@@ -230,23 +210,32 @@ impl ClientBuilder {
             source: Cause::of(&it),
         };
         let is_direct = self.direct || self.rules.refuses_metadata;
-        let proxy = match &self.proxy {
+        let way = match self.proxy {
             Some(_) if is_direct => {
                 let found =
                     "one for a client that is direct, or refuses addresses, which only a proxy would see";
                 return Err(Error::unusable("proxy", found, "one of the two"));
             }
-            Some(proxy) => Some(proxy.as_proxy().map_err(setup)?),
-            None => None,
+            Some(proxy) => Way::Through(proxy),
+            None if is_direct => Way::Direct,
+            None => Way::Environment(Matcher::from_system()),
+        };
+        let proxy = match &way {
+            Way::Through(proxy) => Some(proxy.as_proxy().map_err(setup)?),
+            Way::Direct | Way::Environment(_) => None,
         };
         let resolver = Resolver::new(self.rules.refuses_metadata);
         let base = || {
             let base = reqwest::Client::builder()
                 .redirect(Policy::none())
                 .retry(reqwest::retry::never())
-                .tls_certs_merge(self.roots.clone())
                 .dns_resolver(resolver.clone())
-                .user_agent(concat!("delivery-http/", env!("CARGO_PKG_VERSION")));
+                .user_agent(concat!("delivery/", env!("CARGO_PKG_VERSION")));
+            let base = if self.only_these {
+                base.tls_certs_only(self.roots.clone())
+            } else {
+                base.tls_certs_merge(self.roots.clone())
+            };
             match &proxy {
                 Some(proxy) => base.proxy(proxy.clone()),
                 None if is_direct => base.no_proxy(),
@@ -260,6 +249,7 @@ impl ClientBuilder {
                 .build()
                 .map_err(setup)?,
             rules: self.rules,
+            way,
         })))
     }
 }

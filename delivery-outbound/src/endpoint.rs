@@ -5,25 +5,18 @@ use std::net::IpAddr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str};
+use percent_encoding::percent_decode_str;
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::Error;
 
-/// What is encoded so that a value stays one value: everything but the unreserved characters of RFC 3986, section 2.3.
-pub(crate) const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
-
 /// A URL that can be called. It shows scheme, host and port only: the rest may be a secret, as in Slack's.
 #[derive(Clone)]
 pub struct Endpoint {
-    pub(super) url: Url,
+    pub(crate) url: Url,
     /// User and password, if the URL had them.
-    pub(super) login: Option<(String, SecretString)>,
+    pub(crate) login: Option<(String, SecretString)>,
 }
 
 impl Endpoint {
@@ -48,7 +41,6 @@ impl Endpoint {
             return Err(unusable("a URL with port 0".into()));
         }
         let login = (!url.username().is_empty() || url.password().is_some()).then(|| {
-            let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
             let password = SecretString::from(decoded(url.password().unwrap_or_default()));
             (decoded(url.username()), password)
         });
@@ -56,6 +48,19 @@ impl Endpoint {
         let _ = (url.set_username(""), url.set_password(None));
         url.set_fragment(None);
         Ok(Self { url, login })
+    }
+
+    /// The same, called with this user and password instead of those of the URL.
+    #[must_use]
+    pub fn login(self, user: &str, password: SecretString) -> Self {
+        let login = Some((user.to_owned(), password));
+        Self { login, ..self }
+    }
+
+    /// Scheme, host, port and path: for those who know that the path is no secret.
+    pub fn address(&self) -> String {
+        let address = self.url.as_str().split('?').next().unwrap_or_default();
+        address.trim_end_matches('/').to_owned()
     }
 
     /// Scheme, host and port.
@@ -74,13 +79,23 @@ impl Endpoint {
         joined
     }
 
+    /// The same, with these [parameters](form) behind those that it has.
+    #[must_use]
+    pub fn query(mut self, form: &str) -> Self {
+        if !form.is_empty() {
+            let own = self.url.query().map_or(String::new(), |it| format!("{it}&"));
+            self.url.set_query(Some(&(own + form)));
+        }
+        self
+    }
+
     /// Whether the path ends so.
-    pub(crate) fn ends_with(&self, path: &str) -> bool {
+    pub fn ends_with(&self, path: &str) -> bool {
         self.url.path().trim_end_matches('/').ends_with(path)
     }
 
     /// The same server as a proxy for everything.
-    pub(super) fn as_proxy(&self) -> reqwest::Result<reqwest::Proxy> {
+    pub(crate) fn as_proxy(&self) -> reqwest::Result<reqwest::Proxy> {
         let proxy = reqwest::Proxy::all(self.url.clone())?;
         Ok(match &self.login {
             Some((user, password)) => proxy.basic_auth(user, password.expose_secret()),
@@ -89,7 +104,7 @@ impl Endpoint {
     }
 
     /// The secrets of the login: what its header says, which anybody can decode, and the password.
-    pub(super) fn login_secrets(&self) -> Vec<SecretString> {
+    pub(crate) fn login_secrets(&self) -> Vec<SecretString> {
         let secrets = self.login.iter().flat_map(|(user, password)| {
             let encoded = STANDARD.encode(format!("{user}:{}", password.expose_secret()));
             [encoded.into(), password.clone()]
@@ -99,14 +114,24 @@ impl Endpoint {
 
     /// What may be a secret of the URL, as it is written and decoded: its path, the longer parts of that, and the longer
     /// values of the query.
-    pub(crate) fn secrets(&self) -> Vec<SecretString> {
+    pub fn secrets(&self) -> Vec<SecretString> {
         let path = self.url.path();
         let parts = path.split('/').filter(|it| it.len() > 8);
+        self.written_and_decoded(std::iter::once(path).chain(parts))
+    }
+
+    /// What may be a secret of the query alone: its longer values.
+    pub fn query_secrets(&self) -> Vec<SecretString> {
+        self.written_and_decoded(std::iter::empty())
+    }
+
+    fn written_and_decoded<'a>(&'a self, of_path: impl Iterator<Item = &'a str>) -> Vec<SecretString> {
         let query = self.url.query().into_iter().flat_map(|it| it.split('&'));
         let values = query.map(|it| it.split_once('=').map_or(it, |(_, value)| value));
-        let written = std::iter::once(path).chain(parts).chain(values);
-        let decoded = |it: &str| percent_decode_str(it).decode_utf8_lossy().into_owned();
-        let mut all: Vec<String> = written.flat_map(|it| [it.to_owned(), decoded(it)]).collect();
+        let mut all: Vec<String> = of_path
+            .chain(values)
+            .flat_map(|it| [it.to_owned(), decoded(it)])
+            .collect();
         all.retain(|it| it.len() > 5);
         // The longest first, so that no part of one is left over.
         all.sort_by_key(|it| (std::cmp::Reverse(it.len()), it.clone()));
@@ -127,26 +152,39 @@ impl fmt::Display for Endpoint {
     }
 }
 
-pub(super) fn origin(url: &Url) -> String {
+fn decoded(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+/// Parameters as a form, escaped: `query=up&time=7`.
+pub fn form(parameters: &[(&str, String)]) -> String {
+    let Ok(mut url) = Url::parse("form:") else {
+        return String::new();
+    };
+    url.query_pairs_mut().extend_pairs(parameters);
+    url.query().unwrap_or_default().to_owned()
+}
+
+pub(crate) fn origin(url: &Url) -> String {
     url.origin().ascii_serialization()
 }
 
 /// The address, when the host is one.
-pub(super) fn address(url: &Url) -> Option<IpAddr> {
+pub(crate) fn address(url: &Url) -> Option<IpAddr> {
     let host = url.host_str()?;
     host.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
 
 /// A host that may be called.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Allowed {
+pub(crate) struct Allowed {
     host: String,
     below: bool,
     port: Option<u16>,
 }
 
 impl Allowed {
-    pub(super) fn new(written: &str) -> Result<Self, Error> {
+    pub(crate) fn new(written: &str) -> Result<Self, Error> {
         let unusable = || {
             let expected = "a host such as `gate.example.com`, `*.example.com` or `gate.example.com:8080`";
             Error::unusable("allowed hosts", format!("`{written}`"), expected)
@@ -171,7 +209,7 @@ impl Allowed {
         }
     }
 
-    pub(super) fn matches(&self, url: &Url) -> bool {
+    pub(crate) fn matches(&self, url: &Url) -> bool {
         let host = url.host_str().unwrap_or_default().trim_end_matches('.');
         let named = if self.below {
             host.strip_suffix(&self.host).is_some_and(|it| it.ends_with('.'))
@@ -294,6 +332,27 @@ mod tests {
                 "an+other"
             ]
         );
+    }
+
+    #[test]
+    fn parameters_are_escaped_and_added_behind_those_of_the_url() {
+        let parameters = [
+            ("query", r#"rate(x{a="b c+d"}[1m]) & 1"#.to_owned()),
+            ("time", "7".to_owned()),
+        ];
+        let escaped = "query=rate%28x%7Ba%3D%22b+c%2Bd%22%7D%5B1m%5D%29+%26+1&time=7";
+        assert_eq!(form(&parameters), escaped);
+        assert_eq!(form(&[]), "");
+        for (url, form, joined) in [
+            ("http://host/a", "b=1", "http://host/a?b=1"),
+            ("http://host/a?x=y", "b=1", "http://host/a?x=y&b=1"),
+            ("http://host/a?x=y", "", "http://host/a?x=y"),
+        ] {
+            assert_eq!(
+                Endpoint::new("url", url).unwrap().query(form).url.as_str(),
+                joined
+            );
+        }
     }
 
     #[test]
