@@ -99,8 +99,7 @@ use delivery_core::analysis::{Nothing, Sample};
 use delivery_core::port::Measure;
 #[cfg(doc)]
 use delivery_core::port::MetricSource;
-use delivery_outbound::{HeaderName, HeaderValue, Method};
-use secrecy::SecretString;
+use delivery_outbound::{Authentication, HeaderName, HeaderValue, Method};
 use serde_json::Value;
 
 use self::path::Path;
@@ -124,7 +123,7 @@ pub struct JsonMetric {
     origin: Endpoint,
     method: Method,
     headers: Vec<(HeaderName, HeaderValue)>,
-    secret_headers: Vec<(HeaderName, HeaderValue, SecretString)>,
+    secret_headers: Vec<Authentication>,
     body: Option<Template>,
     path: Arc<Path>,
     timeout: Duration,
@@ -227,8 +226,8 @@ impl JsonMetric {
         for (name, value) in &self.headers {
             call = call.header(name.clone(), value.clone());
         }
-        for (name, value, secret) in &self.secret_headers {
-            call = call.secret_header(name.clone(), value.clone(), secret);
+        for header in &self.secret_headers {
+            call = header.sign(call);
         }
         let reply = client.send(&call).await?;
         reply.whole()?;

@@ -37,11 +37,11 @@ impl Client {
     /// Calls, and calls where the answer points to.
     async fn follow(&self, call: &Call<'_>) -> Result<Reply, Error> {
         let mut url = call.to.url.clone();
-        let method = &call.method;
+        let reads = call.method == Method::GET || call.method == Method::HEAD;
         let mut abroad = false;
         for _ in 0..=REDIRECTS {
             self.0.rules.check(&url)?;
-            let response = self.once(call, method, &url, abroad).await?;
+            let response = self.once(call, &url, abroad).await?;
             if call.stays && response.status().is_redirection() {
                 let said = "it points elsewhere: use the address that it points to";
                 return Err(refused(&response, &url, said));
@@ -49,7 +49,6 @@ impl Client {
             let Some((next, kept)) = redirect(&response, &url)? else {
                 return self.finish(call, response, &url).await;
             };
-            let reads = *method == Method::GET || *method == Method::HEAD;
             if kept == Kept::Target && !reads {
                 let said = "a redirect that leaves the message behind, as to a page to log in";
                 return Err(refused(&response, &url, said));
@@ -64,26 +63,17 @@ impl Client {
         })
     }
 
-    async fn once(
-        &self,
-        call: &Call<'_>,
-        method: &Method,
-        url: &Url,
-        abroad: bool,
-    ) -> Result<Response, Error> {
+    async fn once(&self, call: &Call<'_>, url: &Url, abroad: bool) -> Result<Response, Error> {
         let client = match call.verification {
             Verification::Verified => &self.0.verifying,
             Verification::Skipped => &self.0.trusting,
         };
         let mut headers = call.headers.clone();
-        let mut request = client.request(method.clone(), url.clone());
+        let mut request = client.request(call.method.clone(), url.clone());
         if !abroad {
             headers.extend(call.secret_headers.clone());
-            if let Some((user, password)) = call
-                .to
-                .login
-                .as_ref()
-                .filter(|_| !headers.contains_key(AUTHORIZATION))
+            if let Some((user, password)) = &call.to.login
+                && !headers.contains_key(AUTHORIZATION)
             {
                 request = request.basic_auth(user, Some(password.expose_secret()));
             }
@@ -105,26 +95,21 @@ impl Client {
         };
         let announced = response.content_length().and_then(|it| usize::try_from(it).ok());
         let mut body = Vec::with_capacity(announced.unwrap_or_default().min(most));
-        let mut cut = false;
-        loop {
+        let cut = loop {
             match response.chunk().await {
-                Ok(None) => break,
+                Ok(None) => break false,
                 Ok(Some(chunk)) => {
                     let room = most.saturating_sub(body.len());
                     body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
                     if chunk.len() > room {
-                        cut = true;
-                        break;
+                        break true;
                     }
                 }
                 // The status of a refusal is worth more than how its body ended.
-                Err(_) if !status.is_success() => {
-                    cut = true;
-                    break;
-                }
+                Err(_) if !status.is_success() => break true,
                 Err(error) => return Err(self.failure(url, &error)),
             }
-        }
+        };
         if !status.is_success() {
             return Err(Error::Refused {
                 host: origin(url),

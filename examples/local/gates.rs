@@ -17,6 +17,7 @@ use delivery_core::rollout::Phase;
 use delivery_http::Client;
 use delivery_http::gate_server::GateServer;
 use delivery_http::hook::{Authentication, Webhook, Webhooks};
+use delivery_outbound::token_file;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::{Request, StatusCode};
@@ -62,9 +63,8 @@ impl GateArgs {
         ]);
         let written: Vec<Webhook> =
             serde_json::from_value(written).map_err(|it| Error::Plan(it.to_string()))?;
-        let token = fs::read_to_string(token).map_err(io("read the gate's token"))?;
-        let token =
-            Authentication::bearer("gate token", token.trim().into()).map_err(|it| Error::Gate(it.into()))?;
+        let token = token_file("the gate", token).map_err(|it| Error::Gate(it.into()))?;
+        let token = Authentication::bearer("gate token", token).map_err(|it| Error::Gate(it.into()))?;
         let client = Client::builder()
             .direct()
             .build()

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 #[cfg(doc)]
 use delivery_core::analysis::{Nothing, Sample};
-use delivery_outbound::{HeaderName, HeaderValue, Method};
-use secrecy::{ExposeSecret, SecretString};
+use delivery_outbound::{Authentication, HeaderName, HeaderValue, Method};
+use secrecy::SecretString;
 use serde_json::Value;
 
 use super::template::{Escape, Template};
@@ -128,12 +128,13 @@ pub(super) fn headers(spec: &JsonMetricSpec) -> Result<Vec<(HeaderName, HeaderVa
     spec.headers.iter().map(header).collect()
 }
 
-pub(super) fn secret_headers(
-    spec: &JsonMetricSpec,
-) -> Result<Vec<(HeaderName, HeaderValue, SecretString)>, Error> {
+pub(super) fn secret_headers(spec: &JsonMetricSpec) -> Result<Vec<Authentication>, Error> {
     let header = |(name, secret): (&String, &SecretString)| {
-        let value = header_value(name, secret.expose_secret())?;
-        Ok((header_name(name)?, value, secret.clone()))
+        Ok(Authentication::header(
+            &format!("headers.{name}"),
+            name,
+            secret.clone(),
+        )?)
     };
     spec.secret_headers.iter().map(header).collect()
 }
