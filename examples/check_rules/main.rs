@@ -10,8 +10,9 @@
 //! ```
 //!
 //! Exit status: 0 nothing was found, 2 something was found, 1 a file could not be read as YAML or Alloy or holds nothing to
-//! check (all others are still checked).
+//! check (all others are still checked), 141 nobody reads the output any more.
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use clap::Parser;
 use clap::error::ErrorKind;
 use delivery_core::time::PromDuration;
+use delivery_examples::{complain, line, status};
 use delivery_prom::rules::{Finding, Pace, check};
 
 /// Reports what is wrong with alerting rules and log stages as `file:line: message`.
@@ -52,6 +54,10 @@ fn main() -> ExitCode {
             };
         }
     };
+    status(run(&arguments))
+}
+
+fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     let pace = Pace {
         step: arguments.step,
         evaluation: arguments.evaluation,
@@ -63,20 +69,20 @@ fn main() -> ExitCode {
             Ok(findings) => {
                 found |= !findings.is_empty();
                 for finding in findings {
-                    println!("{finding}");
+                    line(finding)?;
                 }
             }
             Err(why) => {
                 failed = true;
-                eprintln!("{why}");
+                complain(why);
             }
         }
     }
-    match (failed, found) {
+    Ok(match (failed, found) {
         (true, _) => ExitCode::FAILURE,
         (false, true) => ExitCode::from(2),
         (false, false) => ExitCode::SUCCESS,
-    }
+    })
 }
 
 /// What is wrong with one file; or why nobody can tell.

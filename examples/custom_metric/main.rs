@@ -15,12 +15,14 @@ use std::error::Error;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use async_trait::async_trait;
 use delivery_core::analysis::{Look, Metric, Nothing, Sample, Tally, Window, judge};
 use delivery_core::plan::{Canary, Capabilities, MetricSpec, Plan, Spec, Strategy};
 use delivery_core::port::{Measure, MetricSource, PortError};
 use delivery_core::{Revision, Timestamp, Weight};
+use delivery_examples::{line, status};
 
 /// Measures what is in a log: a line per request with its time (milliseconds since 1970), the revision that answered it,
 /// and the status, e.g. `1777000000000,v2,503`.
@@ -88,7 +90,11 @@ impl<'a> Request<'a> {
 const BEGINNING: Timestamp = Timestamp::from_millis(1_777_000_000_000);
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    status(run().await.map(|()| ExitCode::SUCCESS))
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     let file = std::env::temp_dir().join(format!("delivery-custom-metric-{}.csv", std::process::id()));
     write_log(&file)?;
     let shown = show(AccessLog { file: file.clone() }).await;
@@ -103,16 +109,18 @@ async fn show(source: AccessLog) -> Result<(), Box<dyn Error>> {
         let said = source
             .measure(&question(&plan.metrics()[0], minute, &v1, &v2))
             .await?;
-        match &said {
-            Sample::Counts { canary, .. } => print!(
-                "minute {minute}: {:>3} requests, {:>2} failed",
-                canary.total, canary.errors
-            ),
-            other => print!("minute {minute}: {other:?}"),
-        }
+        let measured = match &said {
+            Sample::Counts { canary, .. } => {
+                format!("{:>3} requests, {:>2} failed", canary.total, canary.errors)
+            }
+            other => format!("{other:?}"),
+        };
         let samples = BTreeMap::from([(plan.metrics()[0].name.clone(), said)]);
         let round = judge(&plan.due(Look::Round, BEGINNING), &samples, &BTreeMap::new());
-        println!(" -> {} ({})", round.verdict, round.evidence[0]);
+        let (verdict, evidence) = (round.verdict, &round.evidence[0]);
+        line(format_args!(
+            "minute {minute}: {measured} -> {verdict} ({evidence})"
+        ))?;
     }
     Ok(())
 }

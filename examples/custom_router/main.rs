@@ -16,11 +16,13 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use async_trait::async_trait;
 use delivery_core::plan::Capabilities;
 use delivery_core::port::{PortError, Routing, Traffic, TrafficRouter};
 use delivery_core::{Split, Weight};
+use delivery_examples::{line, status};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -94,7 +96,11 @@ impl TrafficRouter for FileRouter {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    status(run().await.map(|()| ExitCode::SUCCESS))
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     let directory = std::env::temp_dir().join(format!("delivery-custom-router-{}", std::process::id()));
     fs::create_dir(&directory)?;
     let shown = show(&directory).await;
@@ -108,17 +114,15 @@ async fn show(directory: &Path) -> Result<(), Box<dyn Error>> {
         let want = Split::canary(Weight::percent(percent)?);
         router.apply(&Routing::split(want)).await?;
         let asked = Instant::now();
-        println!("asked for {want}");
+        line(format_args!("asked for {want}"))?;
         timeout(Duration::from_secs(10), async {
             loop {
                 let seen = router.observe().await?;
                 let after = asked.elapsed().as_millis();
-                println!(
-                    "  {after:>3} ms later: {}",
-                    seen.map_or("nobody can tell".into(), |it| format!("{it} in force"))
-                );
+                let known = seen.map_or("nobody can tell".into(), |it| format!("{it} in force"));
+                line(format_args!("  {after:>3} ms later: {known}"))?;
                 if seen == Some(Traffic::Split(want.canary)) {
-                    return Ok::<(), PortError>(());
+                    return Ok::<(), Box<dyn Error>>(());
                 }
                 sleep(Duration::from_millis(20)).await;
             }

@@ -10,13 +10,19 @@
 
 use core::time::Duration;
 use std::error::Error;
+use std::process::ExitCode;
 
 use delivery_core::plan::{Canary, Capabilities, MetricSpec, Spec, Strategy};
 use delivery_core::sim::{Happening, Scenario, World};
 use delivery_core::{Revision, advance};
+use delivery_examples::{line, status};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    status(roll_out().await)
+}
+
+async fn roll_out() -> Result<ExitCode, Box<dyn Error>> {
     // What is wanted, and the plan for it; an impossible one is refused here, with everything that is wrong with it.
     let canary = Canary {
         step_weight: Some(10.0),
@@ -31,7 +37,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         ..Spec::new(Strategy::Canary(canary))
     };
     let (plan, _warnings) = spec.compile(&Capabilities::ALL)?;
-    println!("{}\n", plan.timetable());
+    line(format_args!("{}\n", plan.timetable()))?;
 
     // The world, through its ports: store, pods, traffic, metrics, gates, notices, clock.
     let push = Happening::push(Duration::from_secs(30), Revision::new("v2")?);
@@ -44,16 +50,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // The loop. It may be stopped anywhere, by a crash too: the next call goes on from the saved state.
     loop {
         let now = advance(&plan, &world.ports(), &[]).await?;
-        println!(
-            "{:<12} {:>5}  {}",
-            now.state.phase(),
-            now.state.traffic(),
-            now.why
-        );
+        let (phase, traffic) = (now.state.phase(), now.state.traffic());
+        line(format_args!("{phase:<12} {traffic:>5}  {}", now.why))?;
         let Some(next) = [now.until, world.next_change()].into_iter().flatten().min() else {
             break;
         };
         world.advance_to(next);
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }

@@ -9,6 +9,7 @@ use delivery_core::host::{FileStore, SystemClock};
 use delivery_core::port::{Approver, Clock, Fault, MetricSource, Open, PortError};
 use delivery_core::rollout::Command;
 use delivery_core::{Ports, advance, text};
+use delivery_examples::complain;
 use delivery_http::FanOut;
 use delivery_http::hook::Webhooks;
 use tokio::time::{Instant, sleep};
@@ -143,7 +144,7 @@ impl Complaints {
     fn hear(&mut self, troubles: &[PortError]) {
         let said: Vec<String> = troubles.iter().map(|it| chain(it)).collect();
         for new in said.iter().filter(|it| !self.0.contains(it)) {
-            eprintln!("{}", text::shortened(new, text::ANSWER));
+            complain(text::shortened(new, text::ANSWER));
         }
         self.0 = said;
     }

@@ -7,12 +7,13 @@
 //! cargo run -p delivery-examples --bin simulate -- FILE.yaml --judge range --judge sequential
 //! ```
 //!
-//! Exit status: 0 promoted, 2 not promoted, 1 an error.
+//! Exit status: 0 promoted, 2 not promoted, 1 an error, 141 nobody reads the output any more.
 
 mod document;
 mod judges;
 mod story;
 
+use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -20,6 +21,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use delivery_core::plan::{Capabilities, PlanErrors, Spec, Warning};
 use delivery_core::sim::{self, Recording, Scenario};
+use delivery_examples::{complain, line, status};
 
 use crate::document::{Document, Part, Problem};
 use crate::judges::{Judge, side_by_side};
@@ -56,48 +58,54 @@ fn main() -> ExitCode {
     };
     let played = read(&arguments).and_then(|files| play(&arguments, &files));
     match played {
-        Ok(status) => status,
+        Ok((text, promoted)) => {
+            let ended = if promoted {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(2)
+            };
+            status(line(text).map(|()| ended).map_err(Into::into))
+        }
         Err(mut problems) => {
             problems.sort();
             for problem in problems {
-                eprintln!("{problem}");
+                complain(problem);
             }
             ExitCode::FAILURE
         }
     }
 }
 
-/// Plays the story, under every judge that was asked for, and tells it.
-fn play(arguments: &Arguments, files: &Files) -> Result<ExitCode, Vec<Problem>> {
+/// Plays the story, under every judge that was asked for: what is told of it, and whether it was promoted.
+fn play(arguments: &Arguments, files: &Files) -> Result<(String, bool), Vec<Problem>> {
     if arguments.judge.is_empty() {
-        let promoted = tell(arguments, files, &files.spec, &files.scenario)?.promoted();
-        return Ok(status(promoted));
+        let (text, recording) = tell(arguments, files, &files.spec, &files.scenario)?;
+        return Ok((text, recording.promoted()));
     }
-    let mut played = Vec::new();
+    let (mut text, mut played) = (String::new(), Vec::new());
     for judge in &arguments.judge {
         let (spec, scenario) = judge.apply(&files.spec, &files.scenario);
         let recording = if arguments.judge.len() == 1 {
-            tell(arguments, files, &spec, &scenario)?
+            let (whole, recording) = tell(arguments, files, &spec, &scenario)?;
+            let _ = write!(text, "{whole}\n\n");
+            recording
         } else {
             let (plan, _) = spec.compile(&Capabilities::ALL).map_err(|it| files.wrong(&it))?;
             sim::run(&plan, &scenario)
         };
         played.push((*judge, recording));
     }
-    if played.len() == 1 {
-        println!();
-    }
-    println!("{}", side_by_side(&played));
-    Ok(status(played.iter().all(|(_, it)| it.promoted())))
+    text.push_str(&side_by_side(&played));
+    Ok((text, played.iter().all(|(_, it)| it.promoted())))
 }
 
-/// Plays the story once and tells all of it.
+/// Plays the story once; with all that is told of it.
 fn tell(
     arguments: &Arguments,
     files: &Files,
     spec: &Spec,
     scenario: &Scenario,
-) -> Result<Recording, Vec<Problem>> {
+) -> Result<(String, Recording), Vec<Problem>> {
     let (plan, warnings) = spec.compile(&Capabilities::ALL).map_err(|it| files.wrong(&it))?;
     let recording = sim::run(&plan, scenario);
     let story = Story {
@@ -106,20 +114,12 @@ fn tell(
         warnings: &[warnings, files.warnings.clone()].concat(),
         recording: &recording,
     };
-    if arguments.json {
-        println!("{}", story.json());
+    let text = if arguments.json {
+        story.json()
     } else {
-        println!("{story}");
-    }
-    Ok(recording)
-}
-
-fn status(promoted: bool) -> ExitCode {
-    if promoted {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(2)
-    }
+        story.to_string()
+    };
+    Ok((text, recording))
 }
 
 /// What was read.

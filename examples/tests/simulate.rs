@@ -252,6 +252,28 @@ fn plan_and_scenario_may_be_two_files_and_json() {
     );
 }
 
+#[test]
+fn less_than_a_request_per_second_can_be_simulated() {
+    let folder = Folder::new("slow");
+    let plan = folder.write(
+        "plan.yaml",
+        "strategy: { canary: { stepWeight: 50 } }\ninterval: 10m\nmetrics: [{ name: request-success-rate, thresholdRange: { min: 99 } }]\n",
+    );
+    let story = |rate: &str| {
+        format!("primary: v1\nrequestsPerSecond: {rate}\nhappenings: [{{ at: 1m, push: v2 }}]\n")
+    };
+    let (output, text) = simulate(&[&plan, &folder.write("slow.yaml", &story("0.05"))]);
+    assert_eq!(output.status.code(), Some(0), "{}", error(&output));
+    assert!(text.contains("0 answered with an error"), "{text}");
+    let refused = simulate(&[&plan, &folder.write("wrong.yaml", &story("-1"))]).0;
+    assert!(
+        error(&refused)
+            .contains("requestsPerSecond: -1 is no rate (expected requests per second: 0, or from"),
+        "{}",
+        error(&refused)
+    );
+}
+
 // Files that are wrong
 
 #[test]

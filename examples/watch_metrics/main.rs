@@ -10,7 +10,7 @@
 //! folder shows both.
 //!
 //! Exit status with `--once`: 0 all metrics pass, 2 one fails, 1 one cannot be measured because of an error, 3 one has
-//! nothing to judge, or is under suspicion.
+//! nothing to judge, or is under suspicion. 141 nobody reads the output any more.
 
 #[path = "../simulate/document.rs"]
 mod document;
@@ -19,13 +19,15 @@ mod plan;
 mod round;
 
 use std::collections::BTreeMap;
-use std::io::{self, IsTerminal, Write};
+use std::error::Error;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
 use delivery_core::host::SystemClock;
 use delivery_core::port::Clock;
+use delivery_examples::{complain, line, status};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::options::Options;
@@ -55,30 +57,30 @@ fn main() -> ExitCode {
         Ok(watched) => watched,
         Err(problems) => {
             for problem in problems {
-                eprintln!("{problem}");
+                complain(problem);
             }
             return ExitCode::FAILURE;
         }
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
-        Ok(runtime) => runtime.block_on(watch(&options, &watched)),
+        Ok(runtime) => status(runtime.block_on(watch(&options, &watched))),
         Err(error) => {
-            eprintln!("cannot start: {error}");
+            complain(format_args!("cannot start: {error}"));
             ExitCode::FAILURE
         }
     }
 }
 
 /// Shows a round per interval; ends when nobody looks any more, or after one.
-async fn watch(options: &Options, watched: &Watched) -> ExitCode {
+async fn watch(options: &Options, watched: &Watched) -> Result<ExitCode, Box<dyn Error>> {
     let running = watched.primary.as_ref().unwrap_or(&watched.canary);
     for short in watched
         .metrics
         .short_windows(&watched.plan, running, SystemClock.now())
         .await
     {
-        eprintln!("{short}");
+        complain(short);
     }
     let mut memory = BTreeMap::new();
     let mut beats = interval(watched.plan.interval());
@@ -86,15 +88,13 @@ async fn watch(options: &Options, watched: &Watched) -> ExitCode {
     loop {
         beats.tick().await;
         let round = Round::measure(watched, &SystemClock, &mut memory).await;
-        let shown = if options.json {
-            round.json() + "\n"
+        if options.json {
+            line(round.json())?;
         } else {
-            format!("{round}\n")
-        };
-        let mut out = io::stdout().lock();
-        let gone = write!(out, "{shown}").and_then(|()| out.flush()).is_err();
-        if options.once || gone {
-            return ExitCode::from(round.status());
+            line(&round)?;
+        }
+        if options.once {
+            return Ok(ExitCode::from(round.status()));
         }
     }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use delivery_core::plan::{Capabilities, Plan, PlanError, Spec};
 use delivery_core::{Revision, plan::Warning};
+use delivery_examples::complain;
 use delivery_outbound::token_file;
 use delivery_prom::template::Names;
 use delivery_prom::{Metrics, Question, Server};
@@ -64,7 +65,7 @@ fn compiled(part: &Part<'_>) -> Result<Plan, Vec<String>> {
         errors.errors.iter().map(told).collect::<Vec<_>>()
     })?;
     for Warning { path, text } in warnings {
-        eprintln!("{}", part.problem(&path, text));
+        complain(part.problem(&path, text));
     }
     Ok(plan)
 }

@@ -4,18 +4,35 @@ use alloc::vec::Vec;
 
 use serde::Serialize;
 
+use super::rate::Rate;
 use super::world::Known;
 use crate::analysis::{Histogram, Nothing, Sample, Tally};
 use crate::revision::Revision;
 
 /// A share in 1/10 000.
 const WHOLE: u64 = 10_000;
-/// A rate per second over milliseconds, times a share.
-const PER_REQUEST: u128 = 1_000 * 10_000;
-/// The same, times a share of errors.
-const PER_ERROR: u128 = PER_REQUEST * 10_000;
-/// The same as for a request, times parts of a million.
-const PER_MILLIONTH: u128 = PER_REQUEST * 1_000_000;
+/// How much of a unit a rate per second over milliseconds, times a share, makes. Whole rates need no smaller one, and
+/// nearly all of their numbers fit into 64 bits.
+#[derive(Clone, Copy, Debug)]
+struct Units {
+    request: u128,
+    /// The same, times a share of errors.
+    error: u128,
+    /// The same as for a request, times parts of a million.
+    millionth: u128,
+}
+
+impl Units {
+    /// With rates in so many parts of a request per second.
+    fn new(parts: u64) -> Self {
+        let request = u128::from(parts).saturating_mul(1_000 * 10_000);
+        Self {
+            request,
+            error: request.saturating_mul(10_000),
+            millionth: request.saturating_mul(1_000_000),
+        }
+    }
+}
 
 /// A stretch of time in which nothing changed; it lasts until the next one begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,18 +68,24 @@ pub(super) enum Half {
 /// All stretches since the beginning.
 #[derive(Debug)]
 pub(super) struct History {
-    /// Requests of users per second.
+    /// Requests of users per second, in the parts that `units` are of.
     rate: u64,
-    /// Requests of a load test per second.
+    /// Requests of a load test per second, in the same.
     tests: u64,
+    units: Units,
     stretches: Vec<Stretch>,
 }
 
 impl History {
-    pub(super) fn new(requests_per_second: u32, tests_per_second: u32) -> Self {
+    pub(super) fn new(requests: Rate, tests: Rate) -> Self {
+        let (rate, tests, parts) = match (requests.whole(), tests.whole()) {
+            (Some(rate), Some(tests)) => (rate, tests, 1),
+            _ => (requests.millionths(), tests.millionths(), Rate::PARTS),
+        };
         Self {
-            rate: requests_per_second.into(),
-            tests: tests_per_second.into(),
+            rate,
+            tests,
+            units: Units::new(parts),
             stretches: Vec::new(),
         }
     }
@@ -99,7 +122,7 @@ impl History {
         self.stretches.iter().rev().find(|it| it.from <= at)?.server(side)
     }
 
-    /// The requests of a side within `from..to` that were measured: their version, and how many `PER_REQUEST`ths.
+    /// The requests of a side within `from..to` that were measured: their version, and how many `Units::request`ths.
     fn measured<'k, 's>(
         &self,
         side: Half,
@@ -115,11 +138,11 @@ impl History {
                 Half::Primary => (WHOLE.saturating_sub(stretch.share), 0),
                 Half::Canary => (
                     stretch.share.saturating_add(stretch.copied),
-                    self.tests.saturating_mul(WHOLE),
+                    u128::from(self.tests).saturating_mul(WHOLE.into()),
                 ),
             };
-            let per_millisecond = self.rate.saturating_mul(share).saturating_add(tests);
-            Some((known, lasted.saturating_mul(per_millisecond.into())))
+            let users = u128::from(self.rate).saturating_mul(share.into());
+            Some((known, lasted.saturating_mul(users.saturating_add(tests))))
         })
     }
 
@@ -139,8 +162,8 @@ impl History {
             errors = errors.saturating_add(units.saturating_mul(known.version.errors.as_hundredths().into()));
         }
         Tally {
-            total: count(total, PER_REQUEST),
-            errors: count(errors, PER_ERROR),
+            total: count(total, self.units.request),
+            errors: count(errors, self.units.error),
         }
     }
 
@@ -208,12 +231,13 @@ impl History {
                 *sum = sum.saturating_add(units.saturating_mul(u128::from(*faster)));
             }
         }
-        let total = count(total, PER_REQUEST);
+        let total = count(total, self.units.request);
+        let millionth = self.units.millionth;
         // Rounded up, so that a quantile that lies on a bound is found there.
         let buckets = bounds.iter().zip(sums).map(|((bound, _), sum)| {
             (
                 *bound,
-                count(sum.saturating_add(PER_MILLIONTH.saturating_sub(1)), PER_MILLIONTH).min(total),
+                count(sum.saturating_add(millionth.saturating_sub(1)), millionth).min(total),
             )
         });
         let buckets = buckets.chain([(f64::INFINITY, total)]).collect();
@@ -276,12 +300,12 @@ impl History {
 
     /// Requests of users, from milliseconds times a share.
     fn requests(&self, units: u128) -> u64 {
-        count(units.saturating_mul(self.rate.into()), PER_REQUEST)
+        count(units.saturating_mul(self.rate.into()), self.units.request)
     }
 
     /// Those that failed, from milliseconds times a share times a share of errors.
     fn failed(&self, units: u128) -> u64 {
-        count(units.saturating_mul(self.rate.into()), PER_ERROR)
+        count(units.saturating_mul(self.rate.into()), self.units.error)
     }
 }
 

@@ -37,11 +37,13 @@
 mod history;
 mod pods;
 mod ports;
+mod rate;
 mod recording;
 mod scenario;
 mod world;
 
 pub use self::history::{Served, Users};
+pub use self::rate::{NoRate, Rate};
 pub use self::recording::{Recording, Row, Trouble, play, run};
 pub use self::scenario::{Becomes, Fault, GateAnswer, Happening, Outage, Says, Scenario, Version};
 pub use self::world::{Crash, START, World};

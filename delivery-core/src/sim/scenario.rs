@@ -8,6 +8,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::rate::Rate;
 use crate::plan::{Flaw, GateKind, PlanError, PlanErrors, Warning};
 use crate::revision::Revision;
 use crate::rollout::Order;
@@ -22,13 +23,13 @@ pub struct Scenario {
     /// Whether the primary is yet to be created beside what serves; default: it serves already.
     #[serde(default)]
     pub bootstrap: bool,
-    /// Requests per second, evenly spaced; default 100.
+    /// Requests per second, evenly spaced; default 100. A rate below one is a fraction: `0.5` is 30 a minute.
     #[serde(default = "hundred")]
-    pub requests_per_second: u32,
+    pub requests_per_second: Rate,
     /// Requests per second that a load test sends straight to the canary while it has pods, and that no user waits for;
     /// default none. A strategy that judges before there is any traffic needs one.
     #[serde(default)]
-    pub load_test: u32,
+    pub load_test: Rate,
     /// Pods of the primary, at least 1; default 2.
     #[serde(default = "two")]
     pub pods: u32,
@@ -63,8 +64,8 @@ pub struct Scenario {
     pub limit: Duration,
 }
 
-const fn hundred() -> u32 {
-    100
+const fn hundred() -> Rate {
+    Rate::per_second(100)
 }
 
 const fn two() -> u32 {
@@ -223,7 +224,7 @@ impl Scenario {
             primary,
             bootstrap: false,
             requests_per_second: hundred(),
-            load_test: 0,
+            load_test: Rate::ZERO,
             pods: two(),
             versions: BTreeMap::new(),
             router_lag: Duration::ZERO,

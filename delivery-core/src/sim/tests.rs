@@ -605,10 +605,29 @@ fn the_same_story_is_the_same_recording() {
 }
 
 #[test]
+fn a_service_may_get_less_than_a_request_per_second() {
+    for (rate, requests, to_canary) in [
+        (0.5, 180, 42),
+        (0.016_667, 6, 1),
+        (1.5, 540, 126),
+        (2.0, 720, 168),
+    ] {
+        let scenario = Scenario {
+            requests_per_second: rate.try_into().unwrap(),
+            ..v2(Version::GOOD)
+        };
+        let recording = run(&plan(&canary()), &scenario);
+        let users = recording.users;
+        assert_eq!((users.requests, users.canary), (requests, to_canary), "{rate}");
+        assert!(recording.state.phase() == Phase::Succeeded, "{rate}");
+    }
+}
+
+#[test]
 fn counts_are_exact_over_any_window() {
     let scenario = Scenario {
-        requests_per_second: 7,
-        load_test: 0,
+        requests_per_second: 7.into(),
+        load_test: Rate::ZERO,
         ..v2(Version {
             errors: percent(50),
             ready: Becomes::After(Duration::ZERO),
@@ -944,7 +963,7 @@ fn v2(version: Version) -> Scenario {
     let pushed = Happening::push(Duration::ZERO, revision("v2"));
     Scenario {
         happenings: vec![pushed],
-        load_test: 10,
+        load_test: 10.into(),
         ..Scenario::new(revision("v1"))
     }
     .version(revision("v2"), version)

@@ -244,7 +244,7 @@ fn a_good_version_that_gets_all_the_traffic_is_promoted_whoever_compares() {
                 ..canary()
             };
             let loaded = |scenario: Scenario| Scenario {
-                load_test: 20,
+                load_test: 20.into(),
                 ..scenario
             };
             let good = tell(&spec, &loaded(worse(100, 100, 100)));
@@ -545,8 +545,8 @@ fn worse(requests_per_second: u32, primary: u16, canary: u16) -> Scenario {
         ..Version::GOOD
     };
     Scenario {
-        requests_per_second,
-        load_test: 0,
+        requests_per_second: requests_per_second.into(),
+        load_test: Rate::ZERO,
         ..v2(version(canary))
     }
     .version(revision("v1"), version(primary))
