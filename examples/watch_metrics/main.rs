@@ -52,6 +52,8 @@ fn main() -> ExitCode {
         .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
+        // A standard error that is closed cannot be told of on standard error: that would be a panic.
+        .log_internal_errors(false)
         .init();
     let watched = match Watched::read(&options) {
         Ok(watched) => watched,
