@@ -19,7 +19,7 @@
 //! `\u{202e}`, and is cut with [`beginning`].
 
 use alloc::borrow::ToOwned;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 
 /// The most characters that are kept of what is said about one metric.
 pub const SAID: usize = 320;
@@ -77,6 +77,20 @@ pub fn beginning(text: &str, most: usize) -> String {
         }
         None => text.to_owned(),
     }
+}
+
+/// An error of JSON that people may see. It quotes what stands in the document, whatever that is and however long.
+pub fn of_json(error: serde_json::Error) -> serde_json::Error {
+    let said = error.to_string();
+    if said.len() <= SAID && hidden(&said).is_none() {
+        return error;
+    }
+    let (line, column) = (error.line(), error.column());
+    let said = said
+        .rsplit_once(" at line ")
+        .map_or(said.as_str(), |(said, _)| said);
+    let said = shortened(said, SAID);
+    serde::de::Error::custom(format_args!("{said} at line {line} column {column}"))
 }
 
 /// The first character of a text that people do not get to see as it is; none in a text in which they see every character.

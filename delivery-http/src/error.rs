@@ -160,11 +160,7 @@ impl Error {
         found: impl Into<String>,
         expected: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self::Unusable {
-            field: field.into(),
-            found: found.into(),
-            expected: expected.into(),
-        }
+        CallError::unusable(field, found, expected).into()
     }
 }
 

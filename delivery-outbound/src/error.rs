@@ -145,13 +145,17 @@ impl Error {
         found: impl Into<String>,
         expected: impl Into<Cow<'static, str>>,
     ) -> Self {
+        // Somebody else may have written it: a plan, a body, a file.
         Self::Unusable {
-            field: field.into(),
-            found: found.into(),
+            field: shortened(&field.into(), NAME),
+            found: shortened(&found.into(), FOUND),
             expected: expected.into(),
         }
     }
 }
+
+/// How much is told of what was found in a field, in characters: a whole JSONPath, and what is wrong with it.
+const FOUND: usize = 1_200;
 
 /// Whether a status tells of trouble that may pass: 408, 429, and all from 500 on except 501.
 pub(crate) const fn passes(status: u16) -> bool {

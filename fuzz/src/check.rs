@@ -25,6 +25,16 @@ pub fn told(message: &str) {
     );
 }
 
+/// Each of these messages is one line.
+///
+/// # Panics
+/// When one is not.
+pub fn all<T: ToString>(messages: impl IntoIterator<Item = T>) {
+    for message in messages {
+        told(&message.to_string());
+    }
+}
+
 /// An error and its causes: each message is one line. Returns all of them.
 ///
 /// # Panics

@@ -68,10 +68,7 @@ pub fn drive(plan: &Plan, world: &World<'_>, limit: Timestamp, how: &Drive<'_>) 
                 let why = advanced.why.to_string();
                 check::told(&why);
                 driven.shape = driven.shape.and(advanced.state.phase()).said(&why);
-                advanced
-                    .troubles
-                    .iter()
-                    .for_each(|it| check::told(&it.to_string()));
+                check::all(&advanced.troubles);
                 commands.retain(|it| !advanced.state.knows(&it.id));
                 state(plan, &advanced.state, true);
                 if how.untouched {

@@ -168,7 +168,7 @@ fn fuzz(target: &'static Target, options: &Options) -> Result<usize, Box<dyn Err
                 }
             }
             Err(why) => {
-                if words.insert(Shape::default().said(&why)) {
+                if words.insert(Shape::default().said(why.split(':').next().unwrap_or_default())) {
                     let path = keep(target.name, &name("panic", &input), &input)?;
                     line(&format!("{}: {why}\n  kept as {}", target.name, path.display()))?;
                 }

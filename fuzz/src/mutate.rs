@@ -1,6 +1,6 @@
 //! A small deterministic mutator for texts: the same seed gives the same inputs, on every machine.
 
-/// Numbers, without a pattern that anybody would see: SplitMix64.
+/// Numbers, without a pattern that anybody would see: `SplitMix64`.
 #[derive(Clone, Debug)]
 pub struct Numbers(u64);
 

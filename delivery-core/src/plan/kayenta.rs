@@ -22,6 +22,7 @@ use serde::de::IgnoredAny;
 use self::query::{Filling, Query};
 use super::{JudgeSpec, MetricSpec, Warning};
 use crate::analysis::{Direction, MannWhitney, Range};
+use crate::text;
 
 /// What a canary config becomes.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +33,9 @@ pub struct Imported {
     /// What could not be carried over, or means something else now, with the path in the config.
     pub differences: Vec<Warning>,
 }
+
+/// The most characters of a difference.
+const NOTE: usize = 2 * text::SAID;
 
 /// A text that is no canary config.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +68,7 @@ pub struct NoConfig(#[source] serde_json::Error);
 /// # Errors
 /// [`NoConfig`], when it is not JSON, or a field that is read has another type.
 pub fn kayenta(json: &str, values: &[(&str, &str)]) -> Result<Imported, NoConfig> {
-    let config = read(json).map_err(NoConfig)?;
+    let config = read(json).map_err(|it| NoConfig(text::of_json(it)))?;
     let filling = Filling {
         templates: &config.templates,
         values,
@@ -197,10 +201,11 @@ fn compared(path: &str, canary: &Canary, told: &mut Told) -> MannWhitney {
 struct Told(Vec<Warning>);
 
 impl Told {
-    fn note(&mut self, path: impl Into<String>, text: impl Into<String>) {
+    fn note(&mut self, path: impl Into<String>, said: impl Into<String>) {
+        // The config is somebody else's: what is quoted of it may be anything.
         self.0.push(Warning {
-            path: path.into(),
-            text: text.into(),
+            path: text::shortened(&path.into(), text::NAME),
+            text: text::shortened(&said.into(), NOTE),
         });
     }
 

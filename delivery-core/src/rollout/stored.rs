@@ -111,7 +111,7 @@ pub fn decode(document: &str) -> Result<State, NoState> {
         Ok(head) => head,
         // JSON, but no object: it says nothing of itself.
         Err(other) if other.is_data() => Head::default(),
-        Err(broken) => return Err(NoState::Json(shown(broken))),
+        Err(broken) => return Err(NoState::Json(text::of_json(broken))),
     };
     let said = |value: Option<serde_json::Value>| {
         value.map_or(String::from("missing"), |it| {
@@ -132,21 +132,9 @@ pub fn decode(document: &str) -> Result<State, NoState> {
             });
         }
     }
-    let body: Body = serde_json::from_str(document).map_err(|it| NoState::Damaged(shown(it)))?;
+    let body: Body = serde_json::from_str(document).map_err(|it| NoState::Damaged(text::of_json(it)))?;
     Ok(body.state)
 }
 
 /// How much is shown of what a text says of itself.
 const SHOWN: usize = 80;
-
-/// An error that people may see: it quotes what stands in the text, whatever that is.
-fn shown(error: serde_json::Error) -> serde_json::Error {
-    let said = error.to_string();
-    if said.len() <= text::SAID && text::hidden(&said).is_none() {
-        return error;
-    }
-    let (line, column) = (error.line(), error.column());
-    let said = said.split(" at line ").next().unwrap_or_default();
-    let said = text::shortened(said, text::SAID);
-    serde::de::Error::custom(format_args!("{said} at line {line} column {column}"))
-}

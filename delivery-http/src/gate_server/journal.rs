@@ -7,6 +7,8 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use delivery_core::text;
+
 use super::ledger::{Entry, Ledger, Line};
 use super::routes::AUDITED;
 use crate::error::Error;
@@ -347,7 +349,7 @@ fn read(file: &File) -> io::Result<Contents> {
             return Err(invalid(why));
         }
         let entry: Entry = serde_json::from_slice(&line).map_err(|it| {
-            let newer = "a newer version may have written it";
+            let (newer, it) = ("a newer version may have written it", text::of_json(it));
             invalid(format!(
                 "line {number} is no change that this version knows ({it}); {newer}"
             ))

@@ -19,8 +19,8 @@ pub fn evaluated(rule: &AlertingRule) -> Result<AlertRule, UnusableText> {
         let parsed = texts.iter().map(|(name, text)| match text.parse::<Template>() {
             Ok(template) => Ok((name.clone(), template)),
             Err(source) => Err(UnusableText {
-                rule: rule.name.clone(),
-                text: name.clone(),
+                rule: shortened(&rule.name, SHOWN),
+                text: shortened(name, SHOWN),
                 source,
             }),
         });
@@ -39,9 +39,9 @@ pub fn evaluated(rule: &AlertingRule) -> Result<AlertRule, UnusableText> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("rule `{rule}`: its label or annotation `{text}` cannot be filled in")]
 pub struct UnusableText {
-    /// The rule's name.
+    /// The rule's name, shortened.
     pub rule: String,
-    /// The name of the label or annotation.
+    /// The name of the label or annotation, shortened.
     pub text: String,
     /// What is wrong with it.
     pub source: TemplateError,

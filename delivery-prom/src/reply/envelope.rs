@@ -53,8 +53,8 @@ pub(super) fn envelope<'a, S: DeserializeSeed<'a> + Copy>(
         partial: says_partial,
     } = read
         .and_then(|it| reader.end().map(|()| it))
-        .map_err(NoReply::Unreadable)?;
-    let missing = |field| NoReply::Unreadable(de::Error::missing_field(field));
+        .map_err(NoReply::unreadable)?;
+    let missing = |field| NoReply::unreadable(de::Error::missing_field(field));
     match status.as_deref() {
         Some("success") => Ok(Envelope {
             data: data.ok_or_else(|| missing("data"))?,
@@ -66,7 +66,7 @@ pub(super) fn envelope<'a, S: DeserializeSeed<'a> + Copy>(
             kind: shortened(kind.as_deref().unwrap_or("error"), 40),
             message: shortened(&message.unwrap_or_default(), delivery_core::text::SAID),
         }),
-        Some(other) => Err(NoReply::Unreadable(de::Error::unknown_variant(
+        Some(other) => Err(NoReply::unreadable(de::Error::unknown_variant(
             &shortened(other, 40),
             &["success", "error"],
         ))),

@@ -125,5 +125,12 @@ pub enum NoReply {
     NoText(#[source] std::str::Utf8Error),
 }
 
+impl NoReply {
+    /// The error quotes what the server has said, and people get to see it.
+    fn unreadable(error: serde_json::Error) -> Self {
+        Self::Unreadable(delivery_core::text::of_json(error))
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -56,7 +56,7 @@ pub(super) fn points(text: &str, mut see: impl FnMut(Point)) -> Result<(), NoRep
     reader
         .deserialize_seq(EachPoint { see, skip: seen })
         .and_then(|()| reader.end())
-        .map_err(NoReply::Unreadable)
+        .map_err(NoReply::unreadable)
 }
 
 #[derive(Clone, Copy)]

@@ -56,6 +56,8 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
+use delivery_core::text;
+
 use self::node::Node;
 
 /// How fast things move around a rule. A rule that is slower than an analysis step cannot stop the step.
@@ -181,15 +183,15 @@ pub struct Unreadable {
 ///
 /// # Errors
 /// [`Unreadable`] for a file that is no YAML or Alloy, or that holds neither rules nor log stages.
-pub fn check(file: &str, text: &str, pace: &Pace) -> Result<Vec<Finding>, Unreadable> {
+pub fn check(file: &str, written: &str, pace: &Pace) -> Result<Vec<Finding>, Unreadable> {
     let unreadable = |Fault { line, why }| Unreadable {
         file: file.into(),
         line,
-        why,
+        why: fit(why, WRONG),
     };
     let extension = Path::new(file).extension().and_then(|it| it.to_str());
     let mut findings = if matches!(extension, Some("alloy" | "river")) {
-        let pipelines = alloy::pipelines(text).map_err(unreadable)?;
+        let pipelines = alloy::pipelines(written).map_err(unreadable)?;
         if pipelines.is_empty() {
             return Err(unreadable(Fault::whole(
                 "there is no `loki.process` block with a stage",
@@ -197,7 +199,7 @@ pub fn check(file: &str, text: &str, pace: &Pace) -> Result<Vec<Finding>, Unread
         }
         stages::check(&pipelines)
     } else {
-        let documents = Node::documents(text).map_err(|it| unreadable(Fault::yaml(&it)))?;
+        let documents = Node::documents(written).map_err(|it| unreadable(Fault::yaml(&it)))?;
         let rules = file::rules(&documents);
         let pipelines = stages::pipelines(&documents);
         if rules.is_none() && pipelines.is_empty() {
@@ -212,10 +214,34 @@ pub fn check(file: &str, text: &str, pace: &Pace) -> Result<Vec<Finding>, Unread
         findings
     };
     findings.sort_by_key(|it| (it.line, it.lint));
-    for finding in &mut findings {
-        finding.file = file.into();
+    Ok(findings
+        .into_iter()
+        .map(|it| Finding {
+            file: file.into(),
+            rule: it.rule.map(|RuleName { group, rule }| RuleName {
+                group: fit(group, text::NAME),
+                rule: fit(rule, text::NAME),
+            }),
+            wrong: fit(it.wrong, WRONG),
+            right: fit(it.right, RIGHT),
+            ..it
+        })
+        .collect())
+}
+
+/// The most characters of what is wrong.
+const WRONG: usize = 800;
+
+/// The most characters of what would be right.
+const RIGHT: usize = 600;
+
+/// A text that quotes the file, which may hold anything: fit to be seen, and not too long.
+fn fit(said: String, most: usize) -> String {
+    if said.len() <= most && text::hidden(&said).is_none() {
+        said
+    } else {
+        text::shortened(&said, most)
     }
-    Ok(findings)
 }
 
 /// Why something cannot be read, before it is known in which file.

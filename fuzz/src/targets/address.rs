@@ -29,7 +29,7 @@ pub(super) fn run(input: &[u8]) -> Shape {
     }
     match Server::new(address) {
         Ok(server) => {
-            check::told(&format!("{server:?}"));
+            assert_eq!(delivery_core::text::hidden(&format!("{server:?}")), None);
             match server.tenant(more) {
                 Ok(_) => shape = shape.and("tenant"),
                 Err(error) => shape = shape.said(&check::error(&error)),

@@ -20,7 +20,7 @@ use crate::drive::{Drive, drive};
 /// After this time nothing happens any more but by the engine.
 const TROUBLE: u64 = 2 * 3_600;
 /// And after this time it must be at rest.
-const LIMIT: Duration = Duration::from_secs(3 * 24 * 3_600);
+const LIMIT: Duration = Duration::from_secs(16 * 3_600);
 
 /// Reads a plan, a world and its troubles out of the bytes. Nothing panics, no revision that is refused gets traffic, and
 /// it comes to rest, unless somebody has told it to wait.
@@ -35,6 +35,8 @@ fn story(bytes: &mut Unstructured<'_>) -> Result<Shape> {
         return Ok(Shape::default().and("refused"));
     };
     let (scenario, untouched, waits) = scenario(bytes)?;
+    // Such a plan waits for data as long as there is none, and a measurement of before the weight changed is none.
+    let waits = waits || spec.on_nothing == OnNothing::Hold;
     let crashes: Vec<(u64, Crash)> = (0..bytes.int_in_range(0..=12)?)
         .map(|_| {
             Ok((
@@ -45,7 +47,7 @@ fn story(bytes: &mut Unstructured<'_>) -> Result<Shape> {
         .collect::<Result<_>>()?;
     let world = World::new(&scenario);
     let how = Drive {
-        steps: 20_000,
+        steps: 50_000,
         crashes: &crashes,
         untouched,
     };
@@ -55,7 +57,7 @@ fn story(bytes: &mut Unstructured<'_>) -> Result<Shape> {
     let idle = driven.state.as_ref().is_some_and(delivery_core::State::is_idle);
     assert!(
         idle || waits,
-        "it waits in {phase:?} after {:?}, and nobody told it to: {scenario:?}",
+        "it waits in {phase:?} after {:?}, and nobody told it to: {spec:?} {scenario:?}",
         world.elapsed()
     );
     Ok(driven.shape)
@@ -252,5 +254,7 @@ fn scenario(bytes: &mut Unstructured<'_>) -> Result<(Scenario, bool, bool)> {
     // Without requests or measurements, a plan that holds on nothing waits for them.
     let silent =
         scenario.versions.values().any(|it| !it.instrumented) || scenario.requests_per_second == 0.into();
-    Ok((scenario, untouched, waits || silent || !untouched))
+    // What is to be the first primary is waited for, however long it takes.
+    let waits = waits || silent || !untouched || scenario.bootstrap;
+    Ok((scenario, untouched, waits))
 }

@@ -18,7 +18,7 @@ pub(super) fn run(input: &[u8]) -> Shape {
     match open(&file) {
         Ok(()) => {
             let left = read();
-            let lines = |it: &[u8]| it.iter().filter(|byte| **byte == b'\n').count();
+            let lines = |it: &[u8]| it.split(|byte| *byte == b'\n').count();
             assert_eq!(
                 lines(&left),
                 lines(input),

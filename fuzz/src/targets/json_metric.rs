@@ -61,11 +61,15 @@ pub(super) fn run(input: &[u8]) -> Shape {
     }
 }
 
-/// Several problems may stand on several lines.
+/// Each of several problems has a bound of its own.
 fn all(error: &delivery_http::Error) -> String {
-    let text = error.to_string();
-    text.lines().for_each(check::told);
-    text
+    match error {
+        delivery_http::Error::Several { failed } => {
+            let told = failed.iter().map(|it| check::error(it));
+            told.collect::<Vec<_>>().join("; ")
+        }
+        one => check::error(one),
+    }
 }
 
 fn measured(metric: JsonMetric) -> Result<Sample, delivery_core::port::PortError> {

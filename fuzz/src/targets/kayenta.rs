@@ -29,7 +29,7 @@ pub(super) fn run(input: &[u8]) -> Shape {
         match spec.compile(&Capabilities::ALL) {
             Ok((plan, warnings)) => {
                 shape = shape.and(plan.metrics().len());
-                warnings.iter().for_each(|it| check::told(&it.to_string()));
+                check::all(&warnings);
             }
             Err(errors) => {
                 for error in &errors.errors {

@@ -19,7 +19,7 @@ use crate::{Shape, Target};
 pub const ALL: &[Target] = &[
     target("state", state::run, 4_000),
     target("plan", plan::run, 20_000),
-    target("chaos", chaos::run, 1_000_000),
+    target("chaos", chaos::run, 64 << 20),
     target("reply", reply::run, 2_000),
     target("alerts", alerts::run, 2_000),
     target("template", template::run, 2_000),

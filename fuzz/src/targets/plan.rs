@@ -26,11 +26,11 @@ pub(super) fn run(input: &[u8]) -> Shape {
     };
     let shape = match scenario.check() {
         Ok(warnings) => {
-            warnings.iter().for_each(|it| check::told(&it.to_string()));
+            check::all(&warnings);
             Shape::default().and(warnings.len().min(3))
         }
         Err(errors) => {
-            errors.errors.iter().for_each(|it| check::told(&it.to_string()));
+            check::all(&errors.errors);
             errors
                 .errors
                 .iter()
@@ -40,14 +40,14 @@ pub(super) fn run(input: &[u8]) -> Shape {
     let (plan, warnings) = match spec.compile(&Capabilities::ALL) {
         Ok(compiled) => compiled,
         Err(errors) => {
-            errors.errors.iter().for_each(|it| check::told(&it.to_string()));
+            check::all(&errors.errors);
             return errors
                 .errors
                 .iter()
                 .fold(shape, |shape, it| shape.said(&it.remedy));
         }
     };
-    warnings.iter().for_each(|it| check::told(&it.to_string()));
+    check::all(&warnings);
     let shape = warnings.iter().fold(shape, |shape, it| shape.said(&it.text));
     let timetable = plan.timetable();
     let _ = (timetable.to_string(), timetable.shortest(), timetable.longest());

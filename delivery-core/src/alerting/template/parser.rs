@@ -6,6 +6,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::{Expr, Format, Function, Piece, TemplateError, TemplateFault};
+use crate::text;
 
 /// Nested parentheses and stages of a pipeline together.
 const DEEPEST: usize = 32;
@@ -385,12 +386,19 @@ fn call(start: usize, word: &str, function: Function, arguments: Vec<Expr>) -> R
 
 fn unsupported(word: &str) -> TemplateFault {
     TemplateFault::Unsupported {
-        word: crate::text::shortened(word, 40),
+        word: text::shortened(word, 40),
         known: Function::KNOWN,
     }
 }
 
-fn fault(offset: usize, fault: TemplateFault) -> TemplateError {
+/// What is quoted of a template is fit to be seen: it may be anything.
+fn fault(offset: usize, mut fault: TemplateFault) -> TemplateError {
+    match &mut fault {
+        TemplateFault::Unexpected { found: said, .. }
+        | TemplateFault::Unsupported { word: said, .. }
+        | TemplateFault::Argument { function: said, .. } => *said = text::shortened(said, text::NAME),
+        TemplateFault::Open { .. } | TemplateFault::TooDeep { .. } => {}
+    }
     TemplateError { offset, fault }
 }
 
