@@ -190,6 +190,21 @@ mod tests {
     }
 
     #[test]
+    fn an_error_of_json_keeps_its_place_and_no_more_than_a_line() {
+        let whole = serde_json::from_str::<u8>("true").unwrap_err().to_string();
+        assert_eq!(
+            of_json(serde_json::from_str::<u8>("true").unwrap_err()).to_string(),
+            whole
+        );
+        let quoted = alloc::format!("\n\"\\u202e\\u0000{}\"", "x at line ".repeat(5_000));
+        let said = of_json(serde_json::from_str::<u8>(&quoted).unwrap_err()).to_string();
+        assert_eq!(hidden(&said), None, "{said}");
+        assert!(said.starts_with("invalid type: string \"x at line x"), "{said}");
+        assert!(said.contains("… at line 2 column "), "{said}");
+        assert!(said.chars().count() < SAID + 40, "{said}");
+    }
+
+    #[test]
     fn what_people_do_not_see_is_named() {
         for (text, found) in [
             ("request duration of /", None),

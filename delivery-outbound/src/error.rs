@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use delivery_core::port::Fault;
-use delivery_core::text::{SAID, shortened};
+use delivery_core::text::{NAME, SAID, shortened};
 
 /// A call that did not succeed, or that cannot be made.
 ///
@@ -200,5 +200,18 @@ impl fmt::Display for Through<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0
             .map_or(Ok(()), |proxy| write!(f, " through the proxy {proxy}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_unusable_is_quoted_in_one_line_with_a_bound() {
+        let odd = "\u{202e}\n".to_owned() + &"x".repeat(9_000);
+        let said = Error::unusable(odd.as_str(), odd.as_str(), "less").to_string();
+        assert_eq!(delivery_core::text::hidden(&said), None, "{said}");
+        assert!(said.chars().count() < 1_500, "{said}");
     }
 }

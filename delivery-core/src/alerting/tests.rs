@@ -273,3 +273,18 @@ proptest! {
         prop_assert!(read == value || read.is_nan() && value.is_nan());
     }
 }
+
+#[test]
+fn what_is_quoted_of_a_template_is_one_line_with_a_bound() {
+    for odd in ["{{ $value \u{7f} }}", "{{ $value \u{202e} }}"] {
+        let said = refused(odd);
+        assert_eq!(crate::text::hidden(&said), None, "{said:?}");
+    }
+    for odd in [
+        alloc::format!("{{{{ {} }}}}", "x".repeat(9_000)),
+        alloc::format!("{{{{ printf \"%{}\" $value }}}}", "z".repeat(9_000)),
+    ] {
+        let said = refused(&odd);
+        assert!(said.chars().count() < 600, "{said}");
+    }
+}

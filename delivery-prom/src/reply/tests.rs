@@ -425,3 +425,17 @@ fn look_through(bytes: &[u8]) {
         }
     }
 }
+
+#[test]
+fn what_an_error_quotes_of_an_answer_is_one_line_with_a_bound() {
+    let odd = "\\u202e\\n".to_owned() + &"x".repeat(9_000);
+    for answer in [
+        format!(r#"{{"status":"success","data":"{odd}"}}"#),
+        format!(r#"{{"status":"{odd}"}}"#),
+    ] {
+        let error = parse(answer.as_bytes()).unwrap_err();
+        let said = std::error::Error::source(&error).unwrap().to_string();
+        assert_eq!(delivery_core::text::hidden(&said), None, "{said}");
+        assert!(said.chars().count() < 500, "{said}");
+    }
+}

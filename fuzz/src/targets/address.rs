@@ -1,6 +1,6 @@
 //! Addresses of servers and of webhooks.
 
-use delivery_http::{Client, Endpoint};
+use delivery_outbound::{Client, Endpoint};
 use delivery_prom::Server;
 
 use super::text;

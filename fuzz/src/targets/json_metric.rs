@@ -9,8 +9,8 @@ use std::time::Duration;
 use delivery_core::analysis::{Judge, Metric, Range, Sample, Window};
 use delivery_core::port::{Measure, MetricSource};
 use delivery_core::{Revision, Timestamp, Weight};
-use delivery_http::Client;
 use delivery_http::json_metric::{Asks, Covers, JsonMetric, JsonMetricSpec, JsonMetrics};
+use delivery_outbound::Client;
 
 use super::reply::nothing_told;
 use super::text;

@@ -90,6 +90,27 @@ fn what_a_config_means_becomes_metrics_and_the_rest_is_told() {
 }
 
 #[test]
+fn what_is_quoted_of_a_config_is_one_line_with_a_bound() {
+    let odd = r"\u202e\u0000\n".repeat(3_000) + &"x".repeat(9_000);
+    let config = alloc::format!(
+        r#"{{"judge": {{"name": "{odd}"}}, "metrics": [{{"name": "m", "query": {{"type": "{odd}"}}}}]}}"#
+    );
+    let differences = kayenta(&config, &[]).unwrap().differences;
+    assert!(differences.len() >= 2, "{differences:?}");
+    for difference in differences {
+        let said = alloc::format!("{difference}");
+        assert_eq!(crate::text::hidden(&said), None, "{said}");
+        assert!(said.chars().count() < 1_000, "{said}");
+    }
+    let error = kayenta(&alloc::format!(r#"{{"metrics": "{odd}"}}"#), &[]).unwrap_err();
+    let said = alloc::format!("{}", core::error::Error::source(&error).unwrap());
+    assert!(
+        said.chars().count() < 500 && crate::text::hidden(&said).is_none(),
+        "{said}"
+    );
+}
+
+#[test]
 fn what_is_no_config_is_refused() {
     for wrong in [
         "",

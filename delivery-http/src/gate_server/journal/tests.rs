@@ -36,6 +36,21 @@ fn what_was_written_is_read_again() {
 }
 
 #[test]
+fn a_line_that_is_not_known_is_quoted_in_one_line() {
+    let folder = Folder::new("quoted");
+    let odd = "\\u202e\\n".to_owned() + &"x".repeat(2_000);
+    let line = format!(r#"{{"at":1,"who":"a","rollout":"a.b","what":"{odd}","gate":"gate"}}"#);
+    fs::write(folder.file(), line + "\n").unwrap();
+    let error = Journal::open(&folder.file()).unwrap_err();
+    let said = std::error::Error::source(&error).unwrap().to_string();
+    assert_eq!(delivery_core::text::hidden(&said), None, "{said}");
+    assert!(
+        said.starts_with("line 1 is no change") && said.chars().count() < 600,
+        "{said}"
+    );
+}
+
+#[test]
 fn a_line_that_was_cut_off_anywhere_is_as_if_it_had_never_been() {
     let folder = Folder::new("cut-off");
     let (mut journal, _) = Journal::open(&folder.file()).unwrap();
