@@ -199,7 +199,7 @@ mod tests {
         let quoted = alloc::format!("\n\"\\u202e\\u0000{}\"", "x at line ".repeat(5_000));
         let said = of_json(serde_json::from_str::<u8>(&quoted).unwrap_err()).to_string();
         assert_eq!(hidden(&said), None, "{said}");
-        assert!(said.starts_with("invalid type: string \"x at line x"), "{said}");
+        assert!(said.starts_with("invalid type: string "), "{said}");
         assert!(said.contains("… at line 2 column "), "{said}");
         assert!(said.chars().count() < SAID + 40, "{said}");
     }

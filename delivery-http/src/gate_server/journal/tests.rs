@@ -43,7 +43,7 @@ fn a_line_that_is_not_known_is_quoted_in_one_line() {
     fs::write(folder.file(), line + "\n").unwrap();
     let error = Journal::open(&folder.file()).unwrap_err();
     let said = std::error::Error::source(&error).unwrap().to_string();
-    assert_eq!(delivery_core::text::hidden(&said), None, "{said}");
+    assert_eq!(text::hidden(&said), None, "{said}");
     assert!(
         said.starts_with("line 1 is no change") && said.chars().count() < 600,
         "{said}"
