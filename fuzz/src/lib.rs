@@ -83,7 +83,8 @@ impl Target {
             .bytes_per_byte
             .saturating_mul(length)
             .saturating_add(Self::FIXED);
-        if work.bytes_total > most {
+        // To tell of a panic takes memory of its own.
+        if ended.is_ok() && work.bytes_total > most {
             let (bytes, count) = (work.bytes_total, work.count_total);
             return Err(format!(
                 "{bytes} bytes in {count} allocations for {length} bytes of input (expected at most {most} bytes)"
