@@ -40,6 +40,22 @@ impl fmt::Display for Problem {
     }
 }
 
+impl Problem {
+    /// Something that is wrong with a file whose lines are not known.
+    #[allow(
+        dead_code,
+        reason = "another program shares this file, and always knows the line"
+    )]
+    pub(crate) fn of(file: &Path, field: &str, text: String) -> Self {
+        Self {
+            file: file.into(),
+            place: None,
+            field: field.into(),
+            text,
+        }
+    }
+}
+
 impl Document {
     /// Reads a file.
     pub(crate) fn read(path: &Path) -> Result<Self, Problem> {

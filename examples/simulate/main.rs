@@ -5,16 +5,22 @@
 //! cargo run -p delivery-examples --bin simulate -- examples/simulate/scenarios/canary-good.yaml
 //! cargo run -p delivery-examples --bin simulate -- PLAN.yaml SCENARIO.yaml --json
 //! cargo run -p delivery-examples --bin simulate -- FILE.yaml --judge range --judge sequential
+//! cargo run -p delivery-examples --features k8s --bin simulate -- CANARY.yaml
 //! ```
+//!
+//! The last is a manifest of Flagger, with its `MetricTemplate`s if they stand in the same file: what becomes of a good version,
+//! or of the story in a second file.
 //!
 //! Exit status: 0 promoted, 2 not promoted, 1 an error, 141 nobody reads the output any more.
 
 mod document;
 mod judges;
+#[cfg(feature = "k8s")]
+mod manifest;
 mod story;
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -25,13 +31,15 @@ use delivery_examples::{complain, line, status};
 
 use crate::document::{Document, Part, Problem};
 use crate::judges::{Judge, side_by_side};
+#[cfg(feature = "k8s")]
+use crate::manifest::Manifest;
 use crate::story::Story;
 
 /// Plays a rollout in a simulated world, on a virtual clock.
 #[derive(Parser)]
 #[command(name = "simulate")]
 struct Arguments {
-    /// The plan, in YAML or JSON; or plan and scenario in one file, under `plan` and `scenario`
+    /// The plan, in YAML or JSON; or plan and scenario in one file, under `plan` and `scenario`; or a Canary of Flagger
     plan: PathBuf,
     /// The scenario, in YAML or JSON
     scenario: Option<PathBuf>,
@@ -126,19 +134,65 @@ fn tell(
 struct Files {
     spec: Spec,
     scenario: Scenario,
-    /// About the scenario.
+    /// About the scenario, and the manifest.
     warnings: Vec<Warning>,
-    plan: Document,
+    /// Where the plan is written; none for a manifest.
+    plan: Option<Document>,
+    path: PathBuf,
 }
 
 impl Files {
     fn wrong(&self, errors: &PlanErrors) -> Vec<Problem> {
-        told(&self.plan.part("plan"), errors)
+        match &self.plan {
+            Some(plan) => told(&plan.part("plan"), errors),
+            None => vec![Problem::of(&self.path, "", errors.to_string())],
+        }
     }
 }
 
 /// Plan and scenario; or everything that is wrong with the files.
 fn read(arguments: &Arguments) -> Result<Files, Vec<Problem>> {
+    #[cfg(feature = "k8s")]
+    if let Some(manifest) = Manifest::read(&arguments.plan) {
+        return of_manifest(arguments, manifest?);
+    }
+    of_plan(arguments)
+}
+
+/// A Canary, and its story.
+#[cfg(feature = "k8s")]
+fn of_manifest(arguments: &Arguments, manifest: Manifest) -> Result<Files, Vec<Problem>> {
+    let (scenario, more) = match &arguments.scenario {
+        None => (manifest.story(), Vec::new()),
+        Some(path) => {
+            let document = Document::read(path).map_err(|it| vec![it])?;
+            let part = document.part("scenario");
+            let scenario: Scenario = part.read()?;
+            let warnings = scenario.check().map_err(|it| told(&part, &it))?;
+            (scenario, warnings)
+        }
+    };
+    Ok(Files {
+        spec: manifest.spec,
+        scenario,
+        warnings: [manifest.warnings, more].concat(),
+        plan: None,
+        path: arguments.plan.clone(),
+    })
+}
+
+/// Whether somebody wrote this file for Kubernetes. One that cannot be read is none.
+fn is_manifest(path: &Path) -> bool {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let has = |field| text.lines().any(|line| line.starts_with(field));
+    has("apiVersion:") && has("kind:")
+}
+
+fn of_plan(arguments: &Arguments) -> Result<Files, Vec<Problem>> {
+    if is_manifest(&arguments.plan) {
+        let text = "a manifest of Kubernetes (expected a plan; for a Canary of Flagger, build with `--features k8s`)";
+        return Err(vec![Problem::of(&arguments.plan, "", text.into())]);
+    }
     let first = Document::read(&arguments.plan).map_err(|it| vec![it])?;
     let second = arguments
         .scenario
@@ -178,7 +232,8 @@ fn read(arguments: &Arguments) -> Result<Files, Vec<Problem>> {
             spec,
             scenario,
             warnings,
-            plan: first,
+            plan: Some(first),
+            path: arguments.plan.clone(),
         }),
         (Ok(_), Err(problems)) | (Err(problems), Ok(_)) => Err(problems),
         (Err(problems), Err(more)) => Err(problems.into_iter().chain(more).collect()),

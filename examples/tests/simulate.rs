@@ -274,6 +274,80 @@ fn less_than_a_request_per_second_can_be_simulated() {
     );
 }
 
+// Manifests of Flagger
+
+fn manifest(name: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("simulate/manifests");
+    folder.join(name).display().to_string()
+}
+
+#[test]
+#[cfg(feature = "k8s")]
+fn a_canary_of_flagger_is_played_as_it_is() {
+    let (output, text) = simulate(&[&manifest("canary.yaml")]);
+    assert_eq!(output.status.code(), Some(0), "{}", error(&output));
+    for told in [
+        "shift traffic to 20 %",
+        "gate confirm-promotion owner",
+        "request-success-rate 100 at least 99.5; queue-depth 40 at most 40",
+        "3m0s  Succeeded",
+    ] {
+        assert!(text.contains(told), "{told}: {text}");
+    }
+
+    let folder = Folder::new("manifest");
+    let story = "primary: v1\nversions: {v2: {errors: 3}}\nhappenings: [{ at: 0s, push: v2 }]\n";
+    let (output, text) = simulate(&[&manifest("canary.yaml"), &folder.write("story.yaml", story)]);
+    assert_eq!(output.status.code(), Some(2), "{}", error(&output));
+    assert!(
+        text.contains("wanted at least 99.5; queue-depth: no data"),
+        "{text}"
+    );
+}
+
+#[test]
+#[cfg(feature = "k8s")]
+fn what_is_wrong_with_a_canary_is_told_with_its_field() {
+    let whole = std::fs::read_to_string(manifest("canary.yaml")).unwrap();
+    let (template, canary) = whole.split_once("---\n").unwrap();
+    let folder = Folder::new("wrong-manifest");
+    for (text, says) in [
+        (
+            whole.replace("[5, 20, 50]", "[5, 50, 20]"),
+            "spec.analysis.stepWeights[2]: 20 % does not rise",
+        ),
+        (
+            whole.replace("          name: queue-depth\n", "          name: depth\n"),
+            "spec.analysis.metrics[1].templateRef: \"depth\" is no usable name",
+        ),
+        (
+            whole.replace("gatewayapi:v1", "istoi"),
+            "spec.provider: \"istoi\" is no usable name",
+        ),
+        (
+            whole.replace("interval: 30s", "interval: [30s]"),
+            "spec.analysis.interval",
+        ),
+        (
+            format!("{whole}---\n{canary}"),
+            "2 Canaries stand here, and one rollout is played",
+        ),
+        (template.to_owned(), "a manifest of Kubernetes (expected a plan"),
+    ] {
+        let (output, _) = simulate(&[&folder.write("canary.yaml", &text)]);
+        assert_eq!(output.status.code(), Some(1), "{says}");
+        assert!(error(&output).contains(says), "{says}: {}", error(&output));
+    }
+}
+
+#[test]
+#[cfg(not(feature = "k8s"))]
+fn a_manifest_needs_what_reads_it() {
+    let (output, _) = simulate(&[&manifest("canary.yaml")]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(error(&output).contains("--features k8s"), "{}", error(&output));
+}
+
 // Files that are wrong
 
 #[test]
