@@ -7,6 +7,10 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 use serde_saphyr::options::DuplicateKeyPolicy;
 
+/// How deep values may lie in each other. Each level takes its part of the stack, and without optimisation a large one: 64
+/// mappings overflow the 2 MiB of a thread.
+const DEEPEST: usize = 32;
+
 /// A value of a document, and the line on which it begins, counted from 1.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Node {
@@ -39,6 +43,7 @@ impl Node {
             with_snippet: false,
             duplicate_keys: DuplicateKeyPolicy::PassThrough,
             budget: serde_saphyr::budget! {
+                max_depth: DEEPEST,
                 max_nodes: text.len().max(250_000),
                 max_events: text.len().saturating_mul(2).max(1_000_000),
             },

@@ -926,3 +926,11 @@ fn what_is_quoted_of_a_file_is_one_line_with_a_bound() {
         assert!(said.chars().count() < 2_000, "{said}");
     }
 }
+
+#[test]
+fn a_file_that_is_too_deep_is_refused() {
+    for deep in ["[".repeat(30_000), "{ s: ".repeat(9_000)] {
+        let said = refused("f.yaml", &format!("groups: {deep}"));
+        assert!(said.contains("no YAML: "), "{said}");
+    }
+}
