@@ -109,7 +109,7 @@ fn the_walk_of_one_number_goes_through_functions_that_exist() {
 fn the_router_that_contributing_adds_is_the_one_that_is_tested() {
     let text = read(&root().join("CONTRIBUTING.md"));
     let tested = read(&root().join("delivery-k8s/src/router/tests/turnpike.rs"));
-    let shown = between(&text, "```rust,ignore\n", "\n   ```")
+    let shown = between(&text, "   ```text\n", "\n   ```")
         .next()
         .expect("the router's file");
     let shown: Vec<&str> = shown
