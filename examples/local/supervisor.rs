@@ -98,7 +98,13 @@ async fn release(options: &Options, tempo: Tempo) -> Result<(Report, Option<Erro
 fn quit(proxy: &Proxy, leftover: Option<&Path>, status: i32) -> ! {
     proxy.set_weight(Weight::ZERO);
     if let Some(folder) = leftover {
-        let _ = fs::remove_dir_all(folder);
+        // The controller may be writing its state into it: it can be removed in the next moment then.
+        for _ in 0..20 {
+            if fs::remove_dir_all(folder).is_ok() || !folder.exists() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
     std::process::exit(status)
 }
