@@ -229,7 +229,11 @@ impl Metric {
             .unwrap_or_else(|| Account::new(question.null, due.terms.dispersion.unwrap_or(1.0)));
         if due.primary_rests && matches!(question.null, Null::Compare(_)) {
             // What it promises it promises for windows in which both sides have traffic.
-            if let Err(nothing) = question.tallies(sample) {
+            // A canary without requests is not excused.
+            let canary = question
+                .tallies(sample)
+                .and_then(|(canary, _)| canary.success_rate());
+            if let Err(nothing) = canary {
                 return Judged::Nothing(nothing);
             }
             account.until = Some(due.at);

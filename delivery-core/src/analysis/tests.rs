@@ -598,6 +598,8 @@ fn a_test_of_both_sides_abstains_while_one_has_no_traffic_and_keeps_what_it_know
     assert_eq!(wealth(&memory), wealth(&known));
     let judged = remembered(&compare, 11, true, Sample::Nothing(Nothing::NoData), &mut memory);
     assert_eq!(judged.0, Verdict::Inconclusive);
+    let judged = remembered(&compare, 11, true, counts(0, 0), &mut memory);
+    assert_eq!(judged.0, Verdict::Inconclusive, "{}", judged.1);
     // And it is not blind afterwards.
     let judged = remembered(&compare, 12, false, both(900, 27), &mut memory);
     assert!(judged.0 >= Verdict::Suspect, "{judged:?}");
